@@ -1,0 +1,1 @@
+"""Members: sign-up, sessions, passwords, one's own profile."""

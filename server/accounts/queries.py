@@ -1,0 +1,232 @@
+"""The SQL of accounts."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from server.accounts.model import Me, OpenSession
+from server.accounts.tokens import Grant
+from server.core.clock import DAY, iso, iso_or_none
+from server.enrichment.model import Enrichment
+from server.storage import Row, Tx
+from server.web.route import Member
+
+KNOWN_MS = 30 * DAY  # how long an address counts as one that the member signs in from
+
+INSERT_USER = """
+    INSERT INTO users (username, username_key, email, email_key, email_status, password_hash, referral_code, created_at,
+        name, title, company, bio, location, site, avatar_url, birth_date)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+    ON CONFLICT DO NOTHING RETURNING id"""
+FIND_USERNAME = "SELECT id FROM users WHERE username_key = $1"
+FIND_EMAIL = "SELECT id FROM users WHERE email_key = $1"
+READ_ME = """
+    SELECT id, username, name, title, company, location, bio, site, avatar_url, created_at, post_count, email,
+        email_status, email_confirmed_at, birth_date, referral_code, role
+    FROM users WHERE id = $1"""
+READ_ACCOUNT_BY_NAME = """
+    SELECT id, username, email, email_key, email_status, password_hash, suspended_at
+    FROM users WHERE username_key = $1"""
+READ_ACCOUNT_BY_EMAIL = """
+    SELECT id, username, email, email_key, email_status, password_hash, suspended_at
+    FROM users WHERE email_key = $1"""
+READ_ACCOUNT = """
+    SELECT id, username, email, email_key, email_status, password_hash, suspended_at FROM users WHERE id = $1"""
+UPDATE_PROFILE = """
+    UPDATE users SET name = $2, title = $3, company = $4, bio = $5, location = $6, site = $7, avatar_url = $8,
+        birth_date = $9
+    WHERE id = $1"""
+READ_PROFILE = "SELECT name, title, company, bio, location, site, avatar_url, birth_date FROM users WHERE id = $1"
+UPDATE_EMAIL = """
+    UPDATE users SET email = $2, email_key = $3, email_status = $4, email_confirmed_at = NULL
+    WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users WHERE email_key = $3 AND id <> $1)"""
+UPDATE_EMAIL_STATUS = """
+    UPDATE users SET email_status = $3 WHERE id = $1 AND email_key = $2 AND email_status = 'pending'"""
+UPDATE_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2"
+INSERT_SESSION = """
+    INSERT INTO sessions (user_id, nonce, generation, issued_at, device, address, created_at, expires_at)
+    VALUES ($1, $2, 1, $3, $4, $5, $3, $6) RETURNING id"""
+READ_SESSION = """
+    SELECT s.user_id, s.nonce, s.generation, s.issued_at, s.expires_at, s.ended_at, u.suspended_at
+    FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"""
+READ_MEMBER = """
+    SELECT u.id, u.username, u.role FROM sessions s JOIN users u ON u.id = s.user_id
+    WHERE s.id = $1 AND s.ended_at IS NULL AND u.suspended_at IS NULL"""
+ROTATE_SESSION = """
+    UPDATE sessions SET generation = generation + 1, issued_at = $3, expires_at = $4, address = $5
+    WHERE id = $1 AND generation = $2"""
+END_SESSION = "UPDATE sessions SET ended_at = $3 WHERE id = $1 AND user_id = $2 AND ended_at IS NULL"
+END_OTHER_SESSIONS = """
+    UPDATE sessions SET ended_at = $3 WHERE user_id = $1 AND id <> $2 AND ended_at IS NULL RETURNING id"""
+LIST_SESSIONS = """
+    SELECT id, device, address, created_at, issued_at, expires_at FROM sessions
+    WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND id < $3 ORDER BY id DESC LIMIT $4"""
+SIGNED_IN_FROM = """
+    SELECT 1 FROM sessions WHERE user_id = $1 AND address = $2 AND created_at > $3 LIMIT 1"""
+PRUNE_SESSIONS = "DELETE FROM sessions WHERE expires_at < $1"
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """What sign-up writes."""
+
+    username: str
+    email: str
+    email_key: str
+    email_status: str
+    password_hash: str
+    referral_code: str
+    profile: tuple[str | None, ...]  # name, title, company, bio, location, site, avatar_url, birth_date
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What signing in and changing an account need."""
+
+    id: int
+    username: str
+    email: str
+    email_key: str
+    email_status: str
+    password_hash: str
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session as it stands in the table."""
+
+    grant: Grant
+    expires_at: int
+    ended: bool
+    suspended: bool
+
+
+def name_key(username: str) -> str:
+    """The folded form of a user name; names are ASCII."""
+    return username.lower()
+
+
+async def insert_user(tx: Tx, user: NewUser) -> int | None:
+    """Adds the member; None when the name, address or code is taken."""
+    found = await tx.value(INSERT_USER, user.username, name_key(user.username), user.email, user.email_key,
+                           user.email_status, user.password_hash, user.referral_code, tx.now, *user.profile)
+    return None if found is None else int(found)
+
+
+async def taken(tx: Tx, username: str, email_key: str) -> str | None:
+    """Which is taken: `username_taken`, `email_taken`, or None."""
+    if await tx.value(FIND_USERNAME, name_key(username)) is not None:
+        return "username_taken"
+    return "email_taken" if await tx.value(FIND_EMAIL, email_key) is not None else None
+
+
+async def me(tx: Tx, user_id: int, enrichment: Enrichment) -> Me:
+    """The member as they see themselves."""
+    row = await tx.one(READ_ME, user_id)
+    assert row is not None
+    fields: dict[str, Any] = {name: row[name] for name in row.keys()}
+    fields["created_at"] = iso(row["created_at"])
+    fields["email_confirmed_at"] = iso_or_none(row["email_confirmed_at"])
+    return Me(enrichment=enrichment, **fields)
+
+
+def _account(row: Row | None) -> Account | None:
+    if row is None:
+        return None
+    return Account(row["id"], row["username"], row["email"], row["email_key"], row["email_status"],
+                   row["password_hash"], row["suspended_at"] is not None)
+
+
+async def account_by_name(tx: Tx, username: str) -> Account | None:
+    """The account of that name."""
+    return _account(await tx.one(READ_ACCOUNT_BY_NAME, name_key(username)))
+
+
+async def account_by_email(tx: Tx, email_key: str) -> Account | None:
+    """The account of that address."""
+    return _account(await tx.one(READ_ACCOUNT_BY_EMAIL, email_key))
+
+
+async def account(tx: Tx, user_id: int) -> Account | None:
+    """The account."""
+    return _account(await tx.one(READ_ACCOUNT, user_id))
+
+
+async def change_profile(tx: Tx, user_id: int, changes: dict[str, str | None]) -> None:
+    """Writes the given fields and leaves the others."""
+    row = await tx.one(READ_PROFILE, user_id)
+    assert row is not None
+    fields = {name: changes.get(name, row[name]) for name in row.keys()}
+    await tx.run(UPDATE_PROFILE, user_id, *fields.values())
+
+
+async def change_email(tx: Tx, user_id: int, email: str, email_key: str, status: str) -> bool:
+    """Writes another address; False when somebody else has it."""
+    return await tx.run(UPDATE_EMAIL, user_id, email, email_key, status) == 1
+
+
+async def set_email_status(tx: Tx, user_id: int, email_key: str, status: str) -> bool:
+    """Writes a verdict that came late; False when there is nothing pending about that address any more."""
+    return await tx.run(UPDATE_EMAIL_STATUS, user_id, email_key, status) == 1
+
+
+async def change_password(tx: Tx, user_id: int, old_hash: str, new_hash: str) -> bool:
+    """Replaces the hash; False when it is not the old one any more."""
+    return await tx.run(UPDATE_PASSWORD, user_id, old_hash, new_hash) == 1
+
+
+async def insert_session(tx: Tx, user_id: int, nonce: str, device: str, address: str, lives_ms: int) -> Grant:
+    """Opens a session."""
+    id_ = await tx.value(INSERT_SESSION, user_id, nonce, tx.now, device, address, tx.now + lives_ms)
+    return Grant(user_id, id_, 1, tx.now, nonce)
+
+
+async def session(tx: Tx, session_id: int) -> SessionRow | None:
+    """The session, ended or not."""
+    row = await tx.one(READ_SESSION, session_id)
+    if row is None:
+        return None
+    grant = Grant(row["user_id"], session_id, row["generation"], row["issued_at"], row["nonce"])
+    return SessionRow(grant, row["expires_at"], row["ended_at"] is not None, row["suspended_at"] is not None)
+
+
+async def member_of_session(tx: Tx, session_id: int, token_expires_at: int) -> Member | None:
+    """Who is signed in by a living session."""
+    row = await tx.one(READ_MEMBER, session_id)
+    if row is None:
+        return None
+    return Member(row["id"], row["username"], row["role"], session_id, token_expires_at)
+
+
+async def rotate_session(tx: Tx, grant: Grant, address: str, lives_ms: int) -> Grant:
+    """The next generation of the session."""
+    await tx.run(ROTATE_SESSION, grant.session_id, grant.generation, tx.now, tx.now + lives_ms, address)
+    return Grant(grant.user_id, grant.session_id, grant.generation + 1, tx.now, grant.nonce)
+
+
+async def end_session(tx: Tx, session_id: int, user_id: int) -> bool:
+    """Ends one session of the member; False when there is no such open one."""
+    return await tx.run(END_SESSION, session_id, user_id, tx.now) == 1
+
+
+async def end_other_sessions(tx: Tx, user_id: int, kept_id: int) -> list[int]:
+    """Ends all sessions of the member but one; returns which."""
+    return [row["id"] for row in await tx.all(END_OTHER_SESSIONS, user_id, kept_id, tx.now)]
+
+
+async def sessions(tx: Tx, user_id: int, before: int, limit: int, current: int) -> list[OpenSession]:
+    """The member's open sessions, newest first."""
+    rows = await tx.all(LIST_SESSIONS, user_id, tx.now, before, limit)
+    return [OpenSession(row["id"], row["device"], row["address"], iso(row["created_at"]), iso(row["issued_at"]),
+                        iso(row["expires_at"]), row["id"] == current) for row in rows]
+
+
+async def signed_in_from(tx: Tx, user_id: int, address: str) -> bool:
+    """Whether the member signed in from the address lately."""
+    return await tx.value(SIGNED_IN_FROM, user_id, address, tx.now - KNOWN_MS) is not None
+
+
+async def prune_sessions(tx: Tx) -> None:
+    """Forgets sessions that expired long ago."""
+    await tx.run(PRUNE_SESSIONS, tx.now - KNOWN_MS)

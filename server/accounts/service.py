@@ -1,0 +1,161 @@
+"""The rules of accounts: signing up, signing in, sessions, changing oneself."""
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from msgspec import UNSET
+
+from server.accounts import queries
+from server.accounts.gate import Gate
+from server.accounts.model import ChangeMe, Me, ReferralOutcome, SignedIn, SignUp
+from server.accounts.queries import Account, NewUser
+from server.accounts.tokens import Grant, Tokens, parse_refresh
+from server.accounts.verification import Judgement, Verification
+from server.core.clock import SECOND
+from server.core.errors import FieldError, Problem
+from server.enrichment.model import Enrichment
+from server.storage import Tx
+
+REPEAT_MS = 30 * SECOND  # how long the answer to a refresh is given again
+PROFILE = ("name", "title", "company", "bio", "location", "site", "avatar_url", "birth_date")
+_CODE_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that look like another
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """From where and with what somebody signs in."""
+
+    device: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What accounts need of other features, handed over by `app`."""
+
+    begin_enrichment: Callable[[Tx, int, bool], Awaitable[None]]
+    read_enrichment: Callable[[Tx, int], Awaitable[Enrichment]]
+    profile_changed: Callable[[int], None]
+
+
+class Accounts:
+    """What happens inside the transactions."""
+
+    def __init__(self, tokens: Tokens, gate: Gate, verification: Verification, neighbours: Neighbours,
+                 session_ms: int) -> None:
+        self._tokens, self._gate, self._verification = tokens, gate, verification
+        self._neighbours = neighbours
+        self._session_ms = session_ms
+
+    async def me(self, tx: Tx, user_id: int) -> Me:
+        """The member as they see themselves."""
+        return await queries.me(tx, user_id, await self._neighbours.read_enrichment(tx, user_id))
+
+    async def sign_up(self, tx: Tx, body: SignUp, email_key: str, email: str, password_hash: str,
+                      judgement: Judgement, visitor: Visitor) -> SignedIn:
+        """Makes the account, the session and the work that follows, all or nothing; raises Problem 409."""
+        profile = tuple(getattr(body, name) for name in PROFILE)
+        user_id = await self._insert(tx, NewUser(body.username, email, email_key, judgement.status, password_hash,
+                                                 _referral_code(), profile))
+        await self._verification.begin(tx, user_id, email_key, judgement)
+        await self._neighbours.begin_enrichment(tx, user_id, judgement.claimed)
+        referral = ReferralOutcome("unknown_code" if body.referral_code else "none")
+        return await self._signed_in(tx, user_id, visitor, referral)
+
+    async def _insert(self, tx: Tx, user: NewUser) -> int:
+        user_id = await queries.insert_user(tx, user)
+        if user_id is None:
+            code = await queries.taken(tx, user.username, user.email_key)
+            raise taken(code) if code else Problem("busy", "Try again.", headers={"Retry-After": "1"})
+        return user_id
+
+    async def _signed_in(self, tx: Tx, user_id: int, visitor: Visitor,
+                         referral: ReferralOutcome | None = None) -> SignedIn:
+        nonce = secrets.token_hex(16)
+        grant = await queries.insert_session(tx, user_id, nonce, visitor.device, visitor.address, self._session_ms)
+        return SignedIn(await self.me(tx, user_id), grant, referral)
+
+    async def log_in(self, tx: Tx, account: Account, new_hash: str | None, visitor: Visitor) -> SignedIn:
+        """Opens a session for somebody whose password was right a moment ago."""
+        current = await queries.account(tx, account.id)
+        if current is None or current.password_hash != account.password_hash:
+            raise bad_credentials()
+        if current.suspended:
+            raise Problem("suspended", "This account is suspended; ask an administrator.")
+        if new_hash is not None:
+            await queries.change_password(tx, account.id, account.password_hash, new_hash)
+        return await self._signed_in(tx, account.id, visitor)
+
+    async def refresh(self, tx: Tx, token: str, visitor: Visitor) -> Grant | Problem:
+        """The next pair; the same one again within 30 s; later the session ends, because two have the token."""
+        session_id, generation = parse_refresh(token)
+        row = await queries.session(tx, session_id)
+        if row is None or row.ended or row.suspended or row.expires_at <= tx.now:
+            raise Problem("token_invalid", "Sign in again.")
+        grant = row.grant
+        if not self._tokens.is_refresh_of(token, _in_generation(grant, generation)):
+            raise Problem("token_invalid", "Sign in again.")
+        if generation == grant.generation:
+            return await queries.rotate_session(tx, grant, visitor.address, self._session_ms)
+        if generation == grant.generation - 1 and tx.now - grant.issued_at <= REPEAT_MS:
+            return grant
+        await self.end_session(tx, grant.user_id, session_id)
+        return Problem("token_reused", "The session has ended; sign in again.")
+
+    async def end_session(self, tx: Tx, user_id: int, session_id: int) -> bool:
+        """Ends one of the member's sessions: its tokens are refused and its sockets closed at once."""
+        ended = await queries.end_session(tx, session_id, user_id)
+        if ended:
+            self._gate.end_after_commit(tx, [session_id])
+        return ended
+
+    async def change_password(self, tx: Tx, account: Account, new_hash: str, kept_session: int) -> None:
+        """Writes the new hash and ends all other sessions."""
+        if not await queries.change_password(tx, account.id, account.password_hash, new_hash):
+            raise wrong_password("current")
+        self._gate.end_after_commit(tx, await queries.end_other_sessions(tx, account.id, kept_session))
+
+    async def change_me(self, tx: Tx, user_id: int, body: ChangeMe, email: str, email_key: str,
+                        judgement: Judgement | None) -> Me:
+        """Writes what was given; another address is judged anew."""
+        changes = {name: getattr(body, name) for name in PROFILE if getattr(body, name) is not UNSET}
+        await queries.change_profile(tx, user_id, changes)
+        if judgement is not None:
+            if not await queries.change_email(tx, user_id, email, email_key, judgement.status):
+                raise taken("email_taken")
+            await self._verification.begin(tx, user_id, email_key, judgement)
+        tx.after_commit(lambda: self._neighbours.profile_changed(user_id))
+        return await self.me(tx, user_id)
+
+
+def _in_generation(grant: Grant, generation: int) -> Grant:
+    return Grant(grant.user_id, grant.session_id, generation, grant.issued_at, grant.nonce)
+
+
+def _referral_code() -> str:
+    return "".join(secrets.choice(_CODE_LETTERS) for _ in range(10))
+
+
+def taken(code: str) -> Problem:
+    """The 409 for a name or an address."""
+    field = "username" if code == "username_taken" else "email"
+    return Problem(code, "Choose another one.", errors=[FieldError(field, code, "is taken")])
+
+
+def bad_credentials() -> Problem:
+    """The one answer to every sign-in that fails."""
+    return Problem("bad_credentials", "Name or password is wrong.")
+
+
+def wrong_password(field: str) -> Problem:
+    """The answer to a change that needs the password, without it."""
+    return Problem("wrong_password", "The current password is wrong.",
+                   errors=[FieldError(field, "wrong_password", "is not the current password")])
+
+
+def device(user_agent: str | None) -> str:
+    """What the member's program calls itself, made fit to be shown."""
+    return re.sub(r"[^\x20-\x7e]", "", user_agent or "")[:200] or "unknown"

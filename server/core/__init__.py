@@ -1,0 +1,1 @@
+"""What every other room may use: errors, the clock, the log, redaction. Standard library only."""

@@ -1,0 +1,127 @@
+"""The event log: numbers without a gap and in commit order, because they are counted in the member's own row."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from server.core.clock import DAY, iso
+from server.events.nudges import Nudges
+from server.storage import Row, Tx
+
+KEPT_MS = 30 * DAY  # how long an event waits to be acknowledged
+ACKED_MS = DAY  # an acknowledged one stays a little for the member's other devices
+MOST_WAITING = 1000  # above this many only `post_liked` is dropped, oldest first
+DROPPABLE = "post_liked"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as it goes over the wire."""
+
+    seq: int
+    type: str
+    at: int
+    data: str  # JSON
+
+    @property
+    def frame(self) -> str:
+        """The whole frame of the socket, as text."""
+        return f'{{"type":"{self.type}","seq":{self.seq},"at":"{iso(self.at)}","data":{self.data}}}'
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Events in order. `gap`: the first number still there, when something older was asked for."""
+
+    events: list[Event]
+    gap: int | None
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a member's log stands: the newest number and the newest acknowledged one."""
+
+    seq: int
+    acked: int
+
+
+NEXT_SEQ = """
+    UPDATE users SET event_seq = event_seq + 1 WHERE id = $1
+    RETURNING event_seq, event_acked, event_floor, events_dropped"""
+INSERT_EVENT = "INSERT INTO events (user_id, seq, type, at, data) VALUES ($1, $2, $3, $4, $5)"
+DROP_OLDEST = """
+    DELETE FROM events WHERE user_id = $1 AND seq = (
+        SELECT min(seq) FROM events WHERE user_id = $1 AND type = 'post_liked' AND seq > $2 AND seq < $3)"""
+COUNT_DROPPED = "UPDATE users SET events_dropped = events_dropped + 1 WHERE id = $1"
+READ_POSITION = "SELECT event_seq, event_acked FROM users WHERE id = $1"
+READ_AFTER = "SELECT seq, type, at, data FROM events WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+ACKNOWLEDGE = """
+    UPDATE users SET event_acked = $2 WHERE id = $1 AND event_acked < $2 AND event_seq >= $2"""
+FIND_PRUNABLE = """
+    SELECT e.user_id, max(e.seq) AS seq FROM events e JOIN users u ON u.id = e.user_id
+    WHERE e.at < $1 AND (e.at < $2 OR e.seq <= u.event_acked) GROUP BY e.user_id LIMIT $3"""
+PRUNE = "DELETE FROM events WHERE user_id = $1 AND seq <= $2"
+# What is missing between the old floor and the new one besides the deleted rows had been dropped before.
+RAISE_FLOOR = """
+    UPDATE users SET events_dropped = events_dropped - ($2 - event_floor - $3), event_floor = $2 WHERE id = $1"""
+
+
+class EventLog:
+    """Appends to and reads from the log."""
+
+    def __init__(self, nudges: Nudges) -> None:
+        self._nudges = nudges
+
+    async def append(self, tx: Tx, user_id: int, type_: str, data: str) -> int:
+        """Writes an event in the caller's transaction; whoever listens hears of it once that is durable.
+
+        `data` is JSON text. Returns the event's number.
+        """
+        row = await tx.one(NEXT_SEQ, user_id)
+        if row is None:
+            return 0  # the member is gone, and with them who could be told
+        seq: int = row["event_seq"]
+        event = Event(seq, type_, tx.now, data)
+        await tx.run(INSERT_EVENT, user_id, seq, type_, tx.now, data)
+        await self._bound(tx, user_id, row)
+        tx.after_commit(lambda: self._nudges.tell(user_id, seq, event.frame))
+        return seq
+
+    async def _bound(self, tx: Tx, user_id: int, row: Row) -> None:
+        begin = max(row["event_acked"], row["event_floor"])
+        if row["event_seq"] - begin - row["events_dropped"] > MOST_WAITING:
+            if await tx.run(DROP_OLDEST, user_id, begin, row["event_seq"]):
+                await tx.run(COUNT_DROPPED, user_id)
+
+
+async def position(tx: Tx, user_id: int) -> Position:
+    """Where the member's log stands."""
+    row = await tx.one(READ_POSITION, user_id)
+    return Position(row["event_seq"], row["event_acked"]) if row else Position(0, 0)
+
+
+async def page(tx: Tx, user_id: int, after: int, limit: int) -> Page:
+    """The events behind `after`, up to the next gap. A gap stands at the head of the page that follows it."""
+    seq = (await position(tx, user_id)).seq
+    if after > seq:
+        return Page([], seq + 1, seq)
+    rows = await tx.all(READ_AFTER, user_id, after, limit)
+    events = [Event(row["seq"], row["type"], row["at"], row["data"]) for row in rows]
+    if not events:
+        return Page([], seq + 1 if after < seq else None, seq)
+    whole = [event for at, event in enumerate(events) if event.seq == events[0].seq + at]
+    return Page(whole, events[0].seq if events[0].seq != after + 1 else None, seq)
+
+
+async def acknowledge(tx: Tx, user_id: int, seq: int) -> None:
+    """All events up to `seq` are done with. A number that was not given out yet changes nothing."""
+    await tx.run(ACKNOWLEDGE, user_id, seq)
+
+
+async def prune(tx: Tx, most: int = 500) -> int:
+    """Deletes what nobody needs any more, for at most so many members; returns for how many."""
+    due = await tx.all(FIND_PRUNABLE, tx.now - ACKED_MS, tx.now - KEPT_MS, most)
+    for row in due:
+        deleted = await tx.run(PRUNE, row["user_id"], row["seq"])
+        await tx.run(RAISE_FLOOR, row["user_id"], row["seq"], deleted)
+    return len(due)

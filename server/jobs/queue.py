@@ -1,0 +1,133 @@
+"""The rows of the queue: enqueue, claim, finish."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
+
+from server.jobs.model import Decision, Done, Failed, Job, Retry
+from server.storage import Row, Tx
+
+LEASE_MS = 60_000
+
+# Whose request caused the work, so that its log lines can be told apart later. Set by the web floor.
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+INSERT_JOB = """
+    INSERT INTO jobs (kind, key, body, state, run_at, request_id, created_at) VALUES ($1, $2, '{}', 'ready', $3, $4, $5)
+    ON CONFLICT (kind, key) WHERE state IN ('ready', 'running') DO NOTHING"""
+CLAIM = """
+    UPDATE jobs SET state = 'running', attempts = attempts + 1, lease_until = $3, worker = $4
+    WHERE id IN (SELECT id FROM jobs WHERE kind = $1 AND state = 'ready' AND run_at <= $2 ORDER BY run_at LIMIT $5)
+    RETURNING id, kind, key, attempts, request_id, created_at"""
+NEXT_DUE = "SELECT min(run_at) FROM jobs WHERE kind = $1 AND state = 'ready'"
+# An UPDATE and not a SELECT: it also locks the row on a database with many writers.
+STILL_MINE = """
+    UPDATE jobs SET lease_until = lease_until WHERE id = $1 AND state = 'running' AND attempts = $2 AND worker = $3
+    RETURNING id"""
+RETRY_JOB = """
+    UPDATE jobs SET state = 'ready', run_at = $2, attempts = $3, last_error = $4, lease_until = NULL, worker = NULL
+    WHERE id = $1"""
+FINISH_JOB = """
+    UPDATE jobs SET state = $2, last_error = $3, finished_at = $4, lease_until = NULL, worker = NULL WHERE id = $1"""
+EXTEND_LEASE = "UPDATE jobs SET lease_until = $2 WHERE id = $1 AND state = 'running' AND worker = $3"
+FREE_EXPIRED = """
+    UPDATE jobs SET state = 'ready', lease_until = NULL, worker = NULL WHERE state = 'running' AND lease_until < $1"""
+FREE_ALL = "UPDATE jobs SET state = 'ready', lease_until = NULL, worker = NULL WHERE state = 'running'"
+RELEASE = """
+    UPDATE jobs SET state = 'ready', attempts = attempts - 1, lease_until = NULL, worker = NULL
+    WHERE id = $1 AND state = 'running' AND worker = $2"""
+INSERT_SCHEDULE = """
+    INSERT INTO schedules (name, every_ms, next_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING"""
+ADVANCE_SCHEDULES = "UPDATE schedules SET next_at = $1 + every_ms WHERE next_at <= $1 RETURNING name"
+PRUNE_JOBS = "DELETE FROM jobs WHERE finished_at < $1"
+COUNT_JOBS = "SELECT kind, state, count(*) AS n FROM jobs WHERE state <> 'done' GROUP BY kind, state"
+
+
+class Queue:
+    """Where work is put. `wake` is called once the work is durable."""
+
+    def __init__(self) -> None:
+        self.wake: Callable[[], None] = lambda: None
+
+    async def enqueue(self, tx: Tx, kind: str, key: str, run_at: int | None = None) -> bool:
+        """Adds a job in the caller's transaction; False when one of that kind and key is open already."""
+        added = await tx.run(INSERT_JOB, kind, key, tx.now if run_at is None else run_at, request_id.get(), tx.now)
+        if added:
+            tx.after_commit(lambda: self.wake())
+        return bool(added)
+
+    async def advance_schedules(self, tx: Tx) -> None:
+        """Enqueues what is due by the clock."""
+        for row in await tx.all(ADVANCE_SCHEDULES, tx.now):
+            await self.enqueue(tx, row["name"], "")
+
+
+async def claim(tx: Tx, worker: str, room: Mapping[str, int]) -> list[Job]:
+    """Takes due jobs, at most `room[kind]` of each kind."""
+    jobs: list[Job] = []
+    for kind, free in room.items():
+        if free > 0:
+            rows = await tx.all(CLAIM, kind, tx.now, tx.now + LEASE_MS, worker, free)
+            jobs += [_job(row) for row in rows]
+    return jobs
+
+
+def _job(row: Row) -> Job:
+    return Job(row["id"], row["kind"], row["key"], row["attempts"], row["request_id"], row["created_at"])
+
+
+async def next_due(tx: Tx, kinds: Iterable[str]) -> int | None:
+    """When the next of these jobs is due."""
+    times = [await tx.value(NEXT_DUE, kind) for kind in kinds]
+    return min((time for time in times if time is not None), default=None)
+
+
+async def still_mine(tx: Tx, job: Job, worker: str) -> bool:
+    """Whether the job still belongs to this run of it."""
+    return await tx.value(STILL_MINE, job.id, job.attempts, worker) is not None
+
+
+async def finish(tx: Tx, job: Job, decision: Decision) -> None:
+    """Writes how the run ended."""
+    match decision:
+        case Done():
+            await tx.run(FINISH_JOB, job.id, "done", None, tx.now)
+        case Failed(error):
+            await tx.run(FINISH_JOB, job.id, "failed", error, tx.now)
+        case Retry(wait, error, burn):
+            await tx.run(RETRY_JOB, job.id, tx.now + wait, job.attempts - (not burn), error)
+
+
+async def extend(tx: Tx, worker: str, ids: Iterable[int]) -> None:
+    """The heartbeat: these jobs are still being worked on."""
+    for id_ in ids:
+        await tx.run(EXTEND_LEASE, id_, tx.now + LEASE_MS, worker)
+
+
+async def release(tx: Tx, worker: str, ids: Iterable[int]) -> None:
+    """Gives back what was claimed and not done, as if it had not been tried."""
+    for id_ in ids:
+        await tx.run(RELEASE, id_, worker)
+
+
+async def free(tx: Tx, everything: bool) -> None:
+    """Makes ready again what belonged to a worker that is gone; `everything`, when nobody else can be working."""
+    if everything:
+        await tx.run(FREE_ALL)
+    else:
+        await tx.run(FREE_EXPIRED, tx.now)
+
+
+async def schedule(tx: Tx, name: str, every_ms: int) -> None:
+    """Makes sure that the schedule exists; one that does is left as it is."""
+    await tx.run(INSERT_SCHEDULE, name, every_ms, tx.now + every_ms)
+
+
+async def prune(tx: Tx, before: int) -> None:
+    """Forgets what ended before."""
+    await tx.run(PRUNE_JOBS, before)
+
+
+async def counts(tx: Tx) -> dict[tuple[str, str], int]:
+    """How many jobs there are that are not done, by kind and state."""
+    return {(row["kind"], row["state"]): row["n"] for row in await tx.all(COUNT_JOBS)}

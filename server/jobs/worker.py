@@ -1,0 +1,162 @@
+"""Runs the jobs: claims what is due, does the slow part outside, stores the effect in a transaction guarded by the
+job's state and attempt. At least once, effect once."""
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from server.core.clock import SECOND
+from server.core.errors import Problem
+from server.jobs import queue
+from server.jobs.model import Decision, Done, Failed, Handler, Job, Retry
+from server.jobs.queue import Queue
+from server.storage import Database, Tx
+
+log = logging.getLogger("foyer.jobs")
+POLL = 5.0  # seconds; a safety net, the commit that enqueues wakes us
+HEARTBEAT = 20.0
+GRACE = 3.0
+STORE_PATIENCE = 5  # how often a result is offered to a database that refuses; then the lease ends and it runs again
+
+
+class Worker:
+    """The background work of this process."""
+
+    def __init__(self, database: Database, work: Queue, handlers: Sequence[Handler]) -> None:
+        self._database, self._queue = database, work
+        self._handlers = {handler.kind: handler for handler in handlers}
+        self._name = secrets.token_hex(6)
+        self._running: dict[int, tuple[Job, asyncio.Task[None]]] = {}
+        self._woken = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+
+    async def start(self, alone: bool) -> None:
+        """Begins. `alone`: no other process can be working, so what was running at a crash runs again at once."""
+        await self._database.write(queue.free, alone)
+        self._queue.wake = self._woken.set
+        self._loops = [asyncio.create_task(self._claim_loop()), asyncio.create_task(self._heartbeat_loop())]
+
+    async def stop(self) -> None:
+        """Lets what is running finish for a moment, then gives it back."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        tasks = [task for _, task in self._running.values()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE)
+        left = list(self._running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if left:
+            await self._database.write(queue.release, self._name, left)
+
+    @property
+    def running(self) -> int:
+        """How many jobs are being worked on."""
+        return len(self._running)
+
+    async def _claim_loop(self) -> None:
+        while True:
+            wait = POLL
+            try:
+                wait = await self._claim_due()
+            except Exception as error:
+                # The database is full or gone for a moment; the work is safe in it.
+                log.warning("cannot take jobs now: %s", error)
+            await self._sleep(wait)
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+    async def _claim_due(self) -> float:
+        """Claims and starts what is due; returns the seconds until the next is."""
+        self._woken.clear()
+        claimed, due, now = await self._database.write(self._claim, self._room())
+        for job, loaded in claimed:
+            task = asyncio.create_task(self._run(job, loaded))
+            self._running[job.id] = (job, task)
+            task.add_done_callback(lambda _, id_=job.id: self._ended(id_))  # type: ignore[misc]
+        return POLL if due is None else min(POLL, max(due - now, 0) / SECOND)
+
+    def _room(self) -> dict[str, int]:
+        room = {kind: handler.concurrency for kind, handler in self._handlers.items()}
+        for job, _ in self._running.values():
+            room[job.kind] -= 1
+        return room
+
+    def _ended(self, job_id: int) -> None:
+        self._running.pop(job_id, None)
+        self._woken.set()
+
+    async def _claim(self, tx: Tx, room: dict[str, int]) -> tuple[list[tuple[Job, Any]], int | None, int]:
+        await self._queue.advance_schedules(tx)
+        claimed = []
+        for job in await queue.claim(tx, self._name, room):
+            loaded = await self._handlers[job.kind].load(tx, job)
+            if loaded is None:
+                await queue.finish(tx, job, Done())
+            else:
+                claimed.append((job, loaded))
+        taken = {kind: sum(job.kind == kind for job, _ in claimed) for kind in room}
+        free = [kind for kind in room if room[kind] > taken[kind]]
+        return claimed, await queue.next_due(tx, free), tx.now
+
+    async def _run(self, job: Job, loaded: Any) -> None:
+        token = queue.request_id.set(job.request_id)
+        handler = self._handlers[job.kind]
+        try:
+            result = await handler.call(job, loaded)
+        except Exception as error:
+            log.exception("job %s %s failed unexpectedly (attempt %s)", job.kind, job.id, job.attempts)
+            await self._store(job, self._crashed, f"unexpected {type(error).__name__}")
+        else:
+            await self._store(job, handler.store, loaded, result)
+        finally:
+            queue.request_id.reset(token)
+
+    async def _store(self, job: Job, effect: Any, *args: Any) -> None:
+        for attempt in range(STORE_PATIENCE):
+            try:
+                await self._database.write(self._store_guarded, job, effect, args)
+                return
+            except Problem as error:
+                log.warning("job %s %s cannot store its result now: %s", job.kind, job.id, error)
+                await asyncio.sleep(2 ** attempt / 4)
+            except Exception:
+                log.exception("job %s %s cannot store its result", job.kind, job.id)
+                await self._database.write(self._store_guarded, job, self._crashed, ("its result cannot be stored",))
+                return
+
+    async def _store_guarded(self, tx: Tx, job: Job, effect: Any, args: tuple[Any, ...]) -> None:
+        if await queue.still_mine(tx, job, self._name):
+            decision: Decision = await effect(tx, job, *args)
+            await queue.finish(tx, job, decision)
+            self._report(job, decision)
+
+    def _report(self, job: Job, decision: Decision) -> None:
+        if isinstance(decision, Failed):
+            log.warning("job %s %s failed after %s attempts: %s", job.kind, job.id, job.attempts, decision.error)
+
+    async def _crashed(self, tx: Tx, job: Job, error: str) -> Decision:
+        handler = self._handlers[job.kind]
+        if not handler.policy.exhausted(job.attempts):
+            return Retry(handler.policy.wait(job.attempts), error)
+        await handler.give_up(tx, job, error)
+        return Failed(error)
+
+    async def _heartbeat_loop(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            try:
+                await self._database.write(queue.extend, self._name, list(self._running))
+                await self._database.write(queue.free, False)
+            except Problem as error:
+                log.warning("cannot extend the leases now: %s", error)

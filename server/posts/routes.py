@@ -1,0 +1,138 @@
+"""The routes of posts and likes."""
+from __future__ import annotations
+
+import msgspec
+
+from server.posts import memory as bytes_of
+from server.posts import queries
+from server.posts.memory import Memory
+from server.posts.model import ChangePost, Feed, Liker, LikersPage, NewPost, Post
+from server.posts.queries import Place
+from server.posts.service import Posts, existing
+from server.storage import Tx
+from server.web import cursor
+from server.web.fields import MAX_ID
+from server.web.route import Answer, Call, Listing, Route
+
+START = Place(MAX_ID, MAX_ID)
+
+
+class Reading:
+    """The feed and single posts, from memory where that knows them."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def recall_feed(self, call: Call) -> Answer | None:
+        call.stamp = self._memory.stamp
+        raw = self._memory.page(call.query, _by_likes(call.query), call.me_id)
+        return Answer(raw=raw) if raw is not None else None
+
+    async def load_feed(self, tx: Tx, call: Call) -> Answer:
+        query: Feed = call.query
+        posts = await queries.feed(tx, query.author, query.unliked, query.sort == "likes", _place(query),
+                                   query.limit + 1)
+        more = _cursor(query, posts[query.limit - 1]) if len(posts) > query.limit else None
+        posts = posts[:query.limit]
+        liked = await queries.liked_among(tx, call.me_id, [post.id for post in posts]) if call.me_id else frozenset()
+        page = (tuple(post.id for post in posts), more)
+        tx.after_commit(lambda: self._memory.fill(call.stamp, posts, call.me_id, liked))
+        tx.after_commit(lambda: self._memory.fill_page(call.stamp, query, _by_likes(query), page))
+        parts = [bytes_of.whole(bytes_of.encoded(post), post.id in liked) for post in posts]
+        return Answer(raw=bytes_of.joined(parts, more))
+
+    def recall_post(self, call: Call) -> Answer | None:
+        call.stamp = self._memory.stamp
+        found = self._memory.post(call.id, call.me_id)
+        return Answer(raw=_enveloped(found)) if found is not None else None
+
+    async def load_post(self, tx: Tx, call: Call) -> Answer:
+        post = await existing(tx, call.id)
+        liked = await queries.liked_among(tx, call.me_id, [call.id]) if call.me_id else frozenset()
+        tx.after_commit(lambda: self._memory.fill(call.stamp, [post], call.me_id, liked))
+        return Answer(msgspec.structs.replace(post, liked=call.id in liked))
+
+    async def load_likers(self, tx: Tx, call: Call) -> Answer:
+        await existing(tx, call.id)
+        page: LikersPage = call.query
+        before = cursor.decode("likes", page.cursor, 1)[0] if page.cursor else MAX_ID
+        found = await queries.likers(tx, call.id, before, page.limit + 1)
+        more = cursor.encode("likes", found[page.limit - 1][0]) if len(found) > page.limit else None
+        return Answer(Listing([liker for _, liker in found[:page.limit]], more))
+
+
+class Writing:
+    """What changes posts."""
+
+    def __init__(self, posts: Posts) -> None:
+        self._posts = posts
+
+    async def create(self, tx: Tx, call: Call, prepared: None) -> Answer:
+        post = await self._posts.create(tx, call.me, call.body)
+        return Answer(post, status=201, location=f"/api/posts/{post.id}")
+
+    async def change(self, tx: Tx, call: Call, prepared: None) -> Answer:
+        post = await self._posts.change(tx, call.me, call.id, call.body)
+        post.liked = bool(await queries.liked_among(tx, call.me.id, [call.id]))
+        return Answer(post)
+
+    async def delete(self, tx: Tx, call: Call, prepared: None) -> Answer:
+        await self._posts.delete(tx, call.me, call.id)
+        return Answer(status=204)
+
+    async def like(self, tx: Tx, call: Call, prepared: None) -> Answer:
+        return Answer(await self._posts.like(tx, call.me, call.id))
+
+    async def unlike(self, tx: Tx, call: Call, prepared: None) -> Answer:
+        return Answer(await self._posts.unlike(tx, call.me, call.id))
+
+
+def routes(posts: Posts, memory: Memory) -> list[Route]:
+    """The declarations."""
+    reading, writing = Reading(memory), Writing(posts)
+    return [
+        Route("GET", "/api/posts", "The feed, newest first", "anyone", Post, query=Feed, listing=True,
+              problems=("bad_cursor",), recall=reading.recall_feed, load=reading.load_feed),
+        Route("POST", "/api/posts", "Write a post", "member", Post, 201, takes=NewPost,
+              also=((403, "email_undeliverable"),), store=writing.create),
+        Route("GET", "/api/posts/{id}", "One post", "anyone", Post, problems=("not_found",),
+              recall=reading.recall_post, load=reading.load_post),
+        Route("PATCH", "/api/posts/{id}", "Change one's post", "member", Post, takes=ChangePost,
+              problems=("not_found", "forbidden"), store=writing.change),
+        Route("DELETE", "/api/posts/{id}", "Delete one's post", "member", status=204,
+              problems=("not_found", "forbidden"), store=writing.delete),
+        Route("PUT", "/api/posts/{id}/like", "Like a post", "member", Post, problems=("not_found", "own_post"),
+              store=writing.like),
+        Route("DELETE", "/api/posts/{id}/like", "Take a like back", "member", Post, problems=("not_found",),
+              store=writing.unlike),
+        Route("GET", "/api/posts/{id}/likes", "Who liked a post, newest first", "open", Liker, query=LikersPage,
+              listing=True, problems=("not_found", "bad_cursor"), load=reading.load_likers),
+    ]
+
+
+def _by_likes(query: Feed) -> bool:
+    """Whether a like changes what stands on the page."""
+    return query.unliked or query.sort == "likes"
+
+
+def _kind(query: Feed) -> str:
+    return "likes" if query.sort == "likes" and not query.unliked else "new"
+
+
+def _place(query: Feed) -> Place:
+    if query.cursor is None:
+        return START
+    if _kind(query) == "likes":
+        id_, likes = cursor.decode("likes", query.cursor, 2)
+        return Place(id_, likes)
+    return Place(cursor.decode("new", query.cursor, 1)[0], MAX_ID)
+
+
+def _cursor(query: Feed, last: Post) -> str:
+    if _kind(query) == "likes":
+        return cursor.encode("likes", last.id, last.like_count)
+    return cursor.encode("new", last.id)
+
+
+def _enveloped(post: bytes) -> bytes:
+    return b'{"data":' + post + b"}"

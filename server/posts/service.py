@@ -1,0 +1,92 @@
+"""The rules of posts and likes."""
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET
+
+from server.core.errors import Problem
+from server.events import EventLog
+from server.posts import queries
+from server.posts.memory import Memory
+from server.posts.model import Author, ChangePost, NewPost, Post
+from server.storage import Tx
+from server.web.route import Member
+
+
+class LikeNews(msgspec.Struct):
+    """The data of a `post_liked` event."""
+
+    post_id: int
+    by: Author
+    like_count: int
+
+
+class Posts:
+    """What happens inside the transactions."""
+
+    def __init__(self, memory: Memory, events: EventLog, undeliverable: tuple[str, ...]) -> None:
+        self._memory, self._events = memory, events
+        self._undeliverable = undeliverable
+
+    async def create(self, tx: Tx, member: Member, body: NewPost) -> Post:
+        """Adds a post."""
+        if await queries.email_status(tx, member.id) in self._undeliverable:
+            raise Problem("email_undeliverable", "Your e-mail address does not receive mail; change it first.",
+                          status=403)
+        post = await existing(tx, await queries.insert_post(tx, member.id, body.title, body.text, body.link))
+        tx.after_commit(self._memory.posts_changed)
+        tx.after_commit(lambda: self._memory.post_changed(post))
+        return post
+
+    async def change(self, tx: Tx, member: Member, post_id: int, body: ChangePost) -> Post:
+        """Writes what was given; the author only."""
+        post = await existing(tx, post_id)
+        if post.author.id != member.id:
+            raise Problem("forbidden", "Only its author can change a post.")
+        link = post.link if body.link is UNSET else body.link
+        await queries.update_post(tx, post_id, body.title or post.title, body.text or post.text, link)
+        changed = await existing(tx, post_id)
+        tx.after_commit(lambda: self._memory.post_changed(changed))
+        return changed
+
+    async def delete(self, tx: Tx, member: Member, post_id: int) -> None:
+        """Removes a post; its author, or an administrator."""
+        post = await existing(tx, post_id)
+        if post.author.id != member.id and member.role != "admin":
+            raise Problem("forbidden", "Only its author or an administrator can delete a post.")
+        await queries.delete_post(tx, post_id, post.author.id)
+        tx.after_commit(lambda: self._memory.posts_changed(gone=post_id))
+
+    async def like(self, tx: Tx, member: Member, post_id: int) -> Post:
+        """Likes a post; a second time changes nothing. The author is told once."""
+        post = await existing(tx, post_id)
+        if post.author.id == member.id:
+            raise Problem("own_post", "One's own post cannot be liked.")
+        if await queries.insert_like(tx, post_id, member.id):
+            post.like_count += 1
+            await self._tell_author(tx, post, member)
+        return self._liked(tx, post, member, True)
+
+    async def unlike(self, tx: Tx, member: Member, post_id: int) -> Post:
+        """Takes a like back; a second time changes nothing."""
+        post = await existing(tx, post_id)
+        if await queries.delete_like(tx, post_id, member.id):
+            post.like_count -= 1
+        return self._liked(tx, post, member, False)
+
+    def _liked(self, tx: Tx, post: Post, member: Member, liked: bool) -> Post:
+        tx.after_commit(lambda: self._memory.like_changed(post, member.id, liked))
+        return msgspec.structs.replace(post, liked=liked)
+
+    async def _tell_author(self, tx: Tx, post: Post, member: Member) -> None:
+        if await queries.first_notice(tx, post.id, member.id):
+            news = LikeNews(post.id, await queries.author(tx, member.id), post.like_count)
+            await self._events.append(tx, post.author.id, "post_liked", msgspec.json.encode(news).decode())
+
+
+async def existing(tx: Tx, post_id: int) -> Post:
+    """The post; raises Problem 404."""
+    post = await queries.post(tx, post_id)
+    if post is None:
+        raise Problem("not_found", "There is no such post.")
+    return post

@@ -1,0 +1,59 @@
+"""What every database offers, whichever engine is behind it."""
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Row(Protocol):
+    """One row of a result; columns by name."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """The value of the column."""
+
+    def keys(self) -> Any:
+        """The names of the columns."""
+
+
+class Tx(Protocol):
+    """An open transaction. SQL has `$1`, `$2` ... for its arguments."""
+
+    now: int  # milliseconds since 1970 UTC, the same for all statements of the transaction
+
+    async def one(self, sql: str, *args: Any) -> Row | None:
+        """The first row, or None."""
+
+    async def all(self, sql: str, *args: Any) -> list[Row]:
+        """All rows."""
+
+    async def value(self, sql: str, *args: Any) -> Any:
+        """The first column of the first row, or None."""
+
+    async def run(self, sql: str, *args: Any) -> int:
+        """Executes; the number of rows that it changed."""
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Calls `action` on the event loop once the transaction is durable, before its caller is answered."""
+
+
+TxFunction = Callable[Concatenate[Tx, P], Awaitable[T]]
+
+
+class Database(Protocol):
+    """Runs functions inside transactions. Such a function awaits nothing but its `tx`."""
+
+    async def read(self, function: TxFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `function(tx, ...)` on a snapshot; it cannot write."""
+
+    async def write(self, function: TxFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `function(tx, ...)` in a transaction; returns when it is durable.
+
+        An exception of the function rolls back only what it did and is raised here. `StorageUnavailable` when
+        the database could not keep it.
+        """
+
+    async def close(self) -> None:
+        """Finishes what was begun and lets go of the database."""

@@ -1,0 +1,291 @@
+"""SQLite behind the `Database` interface: one writer with group commit, one reader that batches.
+
+Writing: transactions that wait at the same moment share one BEGIN ... COMMIT, a SAVEPOINT each; each is answered only
+after the COMMIT. So durability costs one fsync for many. Reading: what waits in the same turn of the loop travels to
+the reader's thread together and sees one snapshot. The functions are coroutines that await only their `tx`; they are
+driven to their end in one go on the connection's thread, so a cancelled request cannot leave anything half done.
+"""
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+
+from server.core.clock import Clock, now_ms
+from server.core.errors import ConfigError, Problem, StorageUnavailable
+from server.storage import driver, schema
+from server.storage.base import Row, TxFunction
+from server.storage.connection import Connection, opened, sqlite
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Job = tuple["asyncio.Future[Any]", Callable[["SqliteTx"], Any]]
+Outcome = tuple["asyncio.Future[Any]", "SqliteTx | None", Any, BaseException | None]
+
+log = logging.getLogger("foyer.storage")
+GROUP = 256  # how many transactions share a commit at the most: bounds what one fault can take along
+QUEUE = 10_000  # how many may wait before the next is told that we are too busy
+_NAMES = tuple(str(number) for number in range(1, 100))
+
+
+class SqliteTx:
+    """A transaction on the thread of its connection."""
+
+    __slots__ = ("now", "actions", "_execute")
+
+    def __init__(self, raw: Any, now: int) -> None:
+        self.now = now
+        self.actions: list[Callable[[], None]] = []
+        self._execute = raw.execute
+
+    def _cursor(self, sql: str, args: tuple[Any, ...]) -> Any:
+        # SQLite takes $1 as a *named* parameter; a sequence would bind by order of appearance.
+        return self._execute(sql, dict(zip(_NAMES, args)))
+
+    async def one(self, sql: str, *args: Any) -> Row | None:
+        # All rows are taken, else a statement with RETURNING stays unfinished.
+        rows = self._cursor(sql, args).fetchall()
+        return rows[0] if rows else None
+
+    async def all(self, sql: str, *args: Any) -> list[Row]:
+        return cast(list[Row], self._cursor(sql, args).fetchall())
+
+    async def value(self, sql: str, *args: Any) -> Any:
+        rows = self._cursor(sql, args).fetchall()
+        return rows[0][0] if rows else None
+
+    async def run(self, sql: str, *args: Any) -> int:
+        return cast(int, self._cursor(sql, args).rowcount)
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        self.actions.append(action)
+
+
+def drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs to its end a coroutine that awaits nothing but a `SqliteTx`."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return cast(T, stop.value)
+    coroutine.close()
+    raise RuntimeError("a transaction may await nothing but its tx")
+
+
+class Lane:
+    """A connection and the functions that wait for it; they go to its thread in groups."""
+
+    def __init__(self, connection: Connection, run_group: Callable[[Any, Sequence[Job]], list[Outcome]]) -> None:
+        self.connection = connection
+        self._run_group = run_group
+        self._waiting: deque[Job] = deque()
+        self._idle = True
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+
+    def add(self, job: Callable[[SqliteTx], Any]) -> asyncio.Future[Any]:
+        """Queues the function; the future has its result once it is durable."""
+        if self._closed:
+            raise StorageUnavailable("The server is stopping.")
+        if len(self._waiting) >= QUEUE:
+            raise Problem("busy", "Too many requests wait for the database.", headers={"Retry-After": "2"})
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting.append((future, job))
+        if self._idle:
+            self._idle = False
+            # Not at once: what else comes in this turn of the loop shares the hop.
+            self._loop.call_soon(self.connection.submit, self._drain)
+        return future
+
+    @property
+    def waiting(self) -> int:
+        """How many functions wait."""
+        return len(self._waiting)
+
+    def _drain(self) -> None:
+        """On the connection's thread: group after group until nothing waits."""
+        while True:
+            group = self._take()
+            if group:
+                outcomes = self._run_group(self.connection.raw, group)
+                self._loop.call_soon_threadsafe(_deliver, outcomes)
+                continue
+            # Idle is said first and the queue looked at again after it: what is added in between is either seen here or
+            # submits a drain of its own. A drain too many finds nothing and ends.
+            self._idle = True
+            if not (self._waiting and self._idle):
+                return
+            self._idle = False
+
+    def _take(self) -> list[Job]:
+        group: list[Job] = []
+        while self._waiting and len(group) < GROUP:
+            job = self._waiting.popleft()
+            if not job[0].cancelled():
+                group.append(job)
+        return group
+
+    def _tell(self, done: asyncio.Future[None]) -> None:
+        self._loop.call_soon_threadsafe(done.set_result, None)
+
+    async def close(self) -> None:
+        """Finishes what waits, then closes the connection."""
+        self._closed = True
+        done = self._loop.create_future()
+        self.connection.submit(self._drain)
+        self.connection.submit(partial(self._tell, done))
+        await done
+        await self.connection.close()
+
+
+def _deliver(outcomes: list[Outcome]) -> None:
+    """On the loop: first every action that the commit set free, then the answers, so that nobody reads his own
+    write from a cache that does not know it yet."""
+    for _, tx, _, error in outcomes:
+        for action in (tx.actions if tx and error is None else ()):
+            try:
+                action()
+            except Exception:
+                log.exception("an action after commit failed")
+    for future, _, result, error in outcomes:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+
+
+def _fail(group: Sequence[Job], error: BaseException) -> list[Outcome]:
+    return [(future, None, None, error) for future, _ in group]
+
+
+def _unavailable(error: BaseException) -> BaseException:
+    """What a caller is told: a fault of the database is a 503, anything else is what it is."""
+    if isinstance(error, sqlite.OperationalError):
+        log.warning("the database refused: %s", error)
+        return StorageUnavailable()
+    return error
+
+
+class SqliteDatabase:
+    """One SQLite file. Make it with `open_database`."""
+
+    def __init__(self, path: Path, clock: Clock, writer: Connection, reader: Connection) -> None:
+        self.path = path
+        self._clock = clock
+        self._writer = Lane(writer, self._commit_group)
+        self._reader = Lane(reader, self._read_group)
+
+    async def read(self, function: TxFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return cast(T, await self._reader.add(lambda tx: function(tx, *args, **kwargs)))
+
+    async def write(self, function: TxFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return cast(T, await self._writer.add(lambda tx: function(tx, *args, **kwargs)))
+
+    async def close(self) -> None:
+        await self._reader.close()
+        await self._writer.close()
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many functions wait to read and to write."""
+        return {"read": self._reader.waiting, "write": self._writer.waiting}
+
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open on the writer now (for tests: it never is when nothing waits)."""
+        return bool(self._writer.connection.raw.in_transaction)
+
+    def _read_group(self, raw: Any, group: Sequence[Job]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        try:
+            raw.execute("BEGIN")
+            for job in group:
+                outcomes.append(self._attempt(raw, job))
+            raw.execute("COMMIT")
+        except BaseException as error:
+            _roll_back(raw)
+            outcomes += _fail(group[len(outcomes):], _unavailable(error))
+        return outcomes
+
+    def _commit_group(self, raw: Any, group: Sequence[Job]) -> list[Outcome]:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+            outcomes = [self._attempt_alone(raw, job) for job in group]
+            raw.execute("COMMIT")
+            return outcomes
+        except BaseException as error:
+            # A full disk inside one SAVEPOINT takes the *whole* transaction back: nobody of the group is in it any more.
+            _roll_back(raw)
+            told = _unavailable(error)
+            return _fail(group, told if isinstance(told, Problem) else StorageUnavailable())
+
+    def _attempt_alone(self, raw: Any, job: Job) -> Outcome:
+        raw.execute("SAVEPOINT one")
+        outcome = self._attempt(raw, job)
+        if outcome[3] is not None:
+            if not raw.in_transaction:
+                raise outcome[3]
+            raw.execute("ROLLBACK TO one")
+        raw.execute("RELEASE one")
+        return outcome
+
+    def _attempt(self, raw: Any, job: Job) -> Outcome:
+        future, function = job
+        tx = SqliteTx(raw, self._clock())
+        try:
+            return future, tx, drive(function(tx)), None
+        except Exception as error:
+            return future, tx, None, _unavailable(error)
+
+
+def _roll_back(raw: Any) -> None:
+    # `in_transaction` and never a flag of our own: only the database knows.
+    if raw.in_transaction:
+        try:
+            raw.execute("ROLLBACK")
+        except sqlite.Error:
+            log.exception("the database could not roll back")
+
+
+def _pragmas(durability: str) -> tuple[str, ...]:
+    synchronous = "FULL" if durability == "full" else "NORMAL"
+    return ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "busy_timeout=5000",
+            "journal_size_limit=67108864")
+
+
+async def open_database(path: Path, *, durability: str = "full", clock: Clock = now_ms) -> SqliteDatabase:
+    """Opens the file, makes or upgrades its schema.
+
+    Raises `ConfigError` when the file cannot be used.
+    """
+    driver.warn_if_old(sqlite)
+    try:
+        writer = await opened(path, _pragmas(durability))
+    except sqlite.Error as error:
+        raise ConfigError(f"[database] url: {path} cannot be opened: {error}") from None
+    try:
+        reader = await opened(path, ("query_only=ON", "busy_timeout=5000"))
+    except BaseException:
+        await writer.close()
+        raise
+    database = SqliteDatabase(path, clock, writer, reader)
+    try:
+        await database.write(_apply_schema)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+HAS_META = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'meta'"
+
+
+async def _apply_schema(tx: Any) -> None:
+    if await tx.value(HAS_META) is None:
+        await schema.create(tx)
+    else:
+        await schema.upgrade(tx)

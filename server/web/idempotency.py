@@ -1,0 +1,71 @@
+"""The kept answers to requests with an Idempotency-Key."""
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from server.core.clock import DAY
+from server.core.errors import Problem
+from server.storage import Tx
+
+KEPT_MS = DAY
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Where an answer is kept: per member and route, or for open routes per route and body."""
+
+    scope: str
+    key: str
+    body_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer that was given before."""
+
+    status: int
+    location: str | None
+    answer: bytes
+
+
+FIND = "SELECT body_hash, status, location, answer FROM idempotency WHERE scope = $1 AND key = $2 AND created_at > $3"
+KEEP = """
+    INSERT INTO idempotency (scope, key, body_hash, status, location, answer, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    ON CONFLICT (scope, key) DO UPDATE SET body_hash = $3, status = $4, location = $5, answer = $6, created_at = $7"""
+PRUNE = "DELETE FROM idempotency WHERE created_at < $1"
+
+
+def key_of(header: str, route: str, member_id: int | None, body: bytes) -> Key:
+    """The key of a request; raises Problem 400 when the header cannot be used."""
+    if not re.fullmatch(r"[\x21-\x7e]{1,255}", header):
+        raise Problem("bad_idempotency_key", "Idempotency-Key takes 1 to 255 visible ASCII characters.")
+    body_hash = hashlib.sha256(body).hexdigest()
+    # On an open route two strangers may choose the same key: they must not see each other's answers.
+    scope = f"{route} {member_id}" if member_id else f"{route} {body_hash}"
+    return Key(scope, header, body_hash)
+
+
+async def find(tx: Tx, key: Key) -> Kept | None:
+    """The kept answer; raises Problem 422 when the key was used with another body."""
+    row = await tx.one(FIND, key.scope, key.key, tx.now - KEPT_MS)
+    if row is None:
+        return None
+    if row["body_hash"] != key.body_hash:
+        raise Problem("idempotency_mismatch", "Use a new Idempotency-Key for another body.")
+    return Kept(row["status"], row["location"], bytes(row["answer"]))
+
+
+async def keep(tx: Tx, key: Key, kept: Kept) -> Kept:
+    """Keeps the answer, unless there is one already; returns the one that counts."""
+    earlier = await find(tx, key)
+    if earlier is None:
+        await tx.run(KEEP, key.scope, key.key, key.body_hash, kept.status, kept.location, kept.answer, tx.now)
+    return earlier or kept
+
+
+async def prune(tx: Tx) -> None:
+    """Forgets what is older than a day."""
+    await tx.run(PRUNE, tx.now - KEPT_MS)

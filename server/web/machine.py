@@ -1,0 +1,214 @@
+"""Runs a declared route in five steps: who, what came, allowed, do it, answer.
+
+Here, and in the job worker, transactions are opened; nowhere else.
+"""
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from weakref import WeakValueDictionary
+
+import msgspec
+from aiohttp import web
+
+from server.core.errors import Problem
+from server.core.units import Network, Rate
+from server.storage import Database, Tx
+from server.web import bodies, idempotency, problems, reply
+from server.web.fields import MAX_ID
+from server.web.idempotency import Kept, Key
+from server.web.limits import Limiter, client_address, subject_of
+from server.web.route import Answer, Call, Member, Route
+
+Authenticate = Callable[[str], Awaitable[Member]]
+BODY_SECONDS = 20.0  # aiohttp has no deadline for a body of its own
+
+
+class Machine:
+    """Makes aiohttp handlers out of routes."""
+
+    def __init__(self, database: Database, authenticate: Authenticate, limiter: Limiter, rates: Mapping[str, Rate],
+                 trusted: tuple[Network, ...], secure: bool) -> None:
+        self._database, self._authenticate = database, authenticate
+        self._limiter, self._rates = limiter, rates
+        self._trusted, self._secure = trusted, secure
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    def handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        """The handler of one route."""
+        async def handle(request: web.Request) -> web.StreamResponse:
+            call = Call(request, request["request_id"], self.address(request))
+            await self._who(route, call)
+            self._limit(route, call)
+            raw = await self._came(route, call)
+            if route.store is None:
+                answer = await self._read(route, call)
+            else:
+                answer = await self._write(route, call, raw)
+            return reply.of(answer, call.request_id, self._secure)
+        return handle
+
+    def address(self, request: web.Request) -> str:
+        """The client's address."""
+        return client_address(request.remote, request.headers.get("X-Forwarded-For"), self._trusted)
+
+    # -- who
+
+    async def _who(self, route: Route, call: Call) -> None:
+        if route.who == "open":
+            return
+        header = call.request.headers.get("Authorization")
+        if header is None and route.who == "anyone":
+            return
+        call.member = await self._authenticate(bearer(header))
+        if route.who == "admin" and call.member.role != "admin":
+            raise Problem("forbidden", "This is for administrators.")
+
+    # -- allowed
+
+    def _limit(self, route: Route, call: Call) -> None:
+        if route.rate == "none" or not self._limiter.enabled or self._limiter.is_exempt(call.address):
+            return
+        subject = f"member {call.member.id}" if call.member else subject_of(call.address)
+        self._limiter.take(route.rate, self._rates[route.rate], subject)
+
+    # -- what came
+
+    async def _came(self, route: Route, call: Call) -> bytes:
+        self._path(call)
+        if route.query is not None:
+            call.query = bodies.from_query(route.query, call.request.query)
+        if route.store is None or not call.request.body_exists:
+            raw = b""
+        else:
+            raw = await _body(call.request)
+        return raw
+
+    def _path(self, call: Call) -> None:
+        for name, value in call.request.match_info.items():
+            if name == "id":
+                call.id = _id(value)
+            else:
+                call.name = value
+
+    def _decode(self, route: Route, call: Call, raw: bytes) -> None:
+        if route.takes is None or (route.body_optional and not raw):
+            return
+        if not raw:
+            raise Problem("malformed", "A body is needed: send JSON.")
+        call.body = bodies.decode(route.takes, raw, call.request.content_type)
+
+    # -- do it
+
+    async def _read(self, route: Route, call: Call) -> Answer:
+        if route.recall is not None:
+            recalled = route.recall(call)
+            if recalled is not None:
+                return recalled
+        assert route.load is not None
+        return await self._database.read(route.load, call)
+
+    async def _write(self, route: Route, call: Call, raw: bytes) -> Answer:
+        header = call.request.headers.get("Idempotency-Key") if route.method == "POST" else None
+        if header is None:
+            return self._finish(route, call, await self._do(route, call, raw, None))
+        key = idempotency.key_of(header, route.key, call.me_id, raw)
+        async with self._alone(key):
+            return self._finish(route, call, await self._once(route, call, raw, key))
+
+    @asynccontextmanager
+    async def _alone(self, key: Key) -> AsyncIterator[None]:
+        """Equal requests of this process wait for the first one instead of doing its slow part again."""
+        lock = self._locks.setdefault((key.scope, key.key), asyncio.Lock())
+        async with lock:
+            yield
+
+    async def _once(self, route: Route, call: Call, raw: bytes, key: Key) -> Kept | Answer:
+        kept = await self._database.read(idempotency.find, key)
+        if kept is not None:
+            return kept
+        try:
+            return await self._do(route, call, raw, key)
+        except Problem as problem:
+            if problem.status >= 500 or problem.status == 429 or problem.code == "idempotency_mismatch":
+                raise
+            return await self._database.write(idempotency.keep, key, _kept_problem(problem, call.request_id))
+
+    async def _do(self, route: Route, call: Call, raw: bytes, key: Key | None) -> Kept | Answer:
+        self._decode(route, call, raw)
+        prepared = await route.prepare(call) if route.prepare else None
+        return await self._database.write(self._store, route, call, prepared, key)
+
+    async def _store(self, tx: Tx, route: Route, call: Call, prepared: Any, key: Key | None) -> Kept | Answer:
+        if key is not None:
+            kept = await idempotency.find(tx, key)
+            if kept is not None:
+                return kept
+        assert route.store is not None
+        answer = await route.store(tx, call, prepared)
+        if isinstance(answer, Problem):
+            # Its effects are to stay, so it is not raised before the commit.
+            kept = _kept_problem(answer, call.request_id)
+            return kept if key is None else await idempotency.keep(tx, key, kept)
+        if key is not None:
+            await idempotency.keep(tx, key, Kept(answer.status, answer.location, _plain(route, answer)))
+        return answer
+
+    # -- answer
+
+    def _finish(self, route: Route, call: Call, given: Kept | Answer) -> Answer:
+        if isinstance(given, Kept):
+            if given.status >= 400:
+                return _problem_again(given)
+            given = _again(route, given)
+        return route.finish(call, given) if route.finish else given
+
+
+def bearer(header: str | None) -> str:
+    """The token of an Authorization header (RFC 6750); raises Problem 401."""
+    scheme, _, token = (header or "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Problem("not_signed_in", "Send 'Authorization: Bearer <access token>'.")
+    return token
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise Problem("request_timeout", f"The body did not arrive within {BODY_SECONDS:g} s.",
+                      headers={"Connection": "close"}) from None
+
+
+def _id(value: str) -> int:
+    if not re.fullmatch("[0-9]{1,16}", value, re.ASCII) or int(value) > MAX_ID:
+        raise Problem("not_found", "There is nothing with that id.")
+    return int(value)
+
+
+def _plain(route: Route, answer: Answer) -> bytes:
+    """What is kept of an answer: the data that `finish` takes, or the whole body where there is no `finish`."""
+    if answer.status == 204:
+        return b""
+    if route.finish is not None:
+        return msgspec.json.encode(answer.data)
+    return answer.raw if answer.raw is not None else reply.encode(answer.data)
+
+
+def _again(route: Route, kept: Kept) -> Answer:
+    if route.finish is None or kept.status == 204:
+        return Answer(status=kept.status, location=kept.location, raw=kept.answer)
+    return Answer(msgspec.json.decode(kept.answer, type=route.stores), kept.status, kept.location)
+
+
+def _kept_problem(problem: Problem, request_id: str) -> Kept:
+    return Kept(problem.status, None, problems.body(problem, request_id))
+
+
+def _problem_again(kept: Kept) -> Answer:
+    headers = {"WWW-Authenticate": "Bearer"} if kept.status == 401 else {}
+    return Answer(raw=kept.answer, status=kept.status, content_type=problems.CONTENT_TYPE, headers=headers)
