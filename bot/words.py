@@ -14,8 +14,7 @@ _DOINGS = (
 _THINGS = (
     "an old bicycle lamp", "a recipe for plum cake", "the map of the valley", "a box of seedlings",
     "the garden gate", "a book about clouds", "the kitchen clock", "three kinds of apples",
-    "a very patient cat",
-    "the radio in the shed", "a song from my school days", "the first strawberries",
+    "a very patient cat", "the radio in the shed", "a song from my school days", "the first strawberries",
 )
 _FEELINGS = (
     "It made my whole day.", "I still have to smile about it.", "It was easier than I thought.",
@@ -24,8 +23,8 @@ _FEELINGS = (
 )
 _QUESTIONS = (
     "Does anybody know more about it?", "Who would like to come along next time?",
-    "How do you do it at home?",
-    "Has this happened to you as well?", "What would you have done?", "Shall I post a picture?",
+    "How do you do it at home?", "Has this happened to you as well?", "What would you have done?",
+    "Shall I post a picture?",
 )
 _TITLES = ("About {}", "{}, at last", "A few words on {}", "News of {}", "{} and I", "Thinking of {}")
 

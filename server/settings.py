@@ -124,10 +124,10 @@ class Referrals:
 
 @dataclass(frozen=True)
 class Mail:
-    first_retry: float = _setting("2 s", units.duration, "The wait before a mail is tried again; it doubles from there.")
+    first_retry: float = _setting("2 s", units.duration, "The wait before a mail is tried again; it doubles.")
     longest_retry: float = _setting("5 min", units.duration, "The longest wait between two tries.")
-    url: str = _setting("", units.text, "The mail server: smtp://user:password@host:port or smtps://; unset: "
-                        "no mail.",
+    url: str = _setting("", units.text, "The mail server: smtp://user:password@host:port or smtps://; "
+                        "unset: no mail.",
                         secret=True)
     sender: str = _setting("", units.text, "The sender of the mails.")
 
@@ -279,6 +279,8 @@ def _checked(settings: Settings) -> Settings:
         raise ConfigError("[database] url: this version has no PostgreSQL yet; expected sqlite:FILE")
     if settings.server.workers > 1:
         raise ConfigError("[server] workers: more than 1 needs PostgreSQL; expected 1 with database.url = sqlite:FILE")
+    if "gravatar" in settings.enrichment.providers:
+        raise ConfigError("[enrichment] providers: this version has no gravatar yet; expected clearbit, hunter")
     if settings.auth.require_confirmed_email != "no":
         raise ConfigError("[auth] require_confirmed_email: this version sends no mail to confirm by; expected no")
     return settings

@@ -1,0 +1,1 @@
+"""The socket: frames, one connection, and who is connected here."""

@@ -52,6 +52,11 @@ class Hasher:
         """Whether the hash has another cost than new ones get."""
         return stored.split("$")[2:3] != [f"{self.cost:02}"]
 
+    @property
+    def waiting(self) -> int:
+        """How many are being worked on or wait."""
+        return self._waiting
+
     async def _run(self, work: Callable[[], T]) -> T:
         if self._waiting * self._seconds / self._threads > MOST_SECONDS:
             raise Problem("busy", "Too many passwords wait to be checked.", headers={"Retry-After": "5"})

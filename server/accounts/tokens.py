@@ -90,7 +90,8 @@ class Tokens:
 
     def _mac(self, grant: Grant) -> str:
         text = f"{grant.user_id}.{grant.session_id}.{grant.generation}.{grant.nonce}"
-        return base64.urlsafe_b64encode(hmac.digest(self._refresh_key, text.encode(), hashlib.sha256)).decode()
+        mac = hmac.digest(self._refresh_key, text.encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(mac).decode().rstrip("=")
 
     def is_refresh_of(self, token: str, grant: Grant) -> bool:
         """Whether the token is the refresh token of the grant."""
@@ -99,7 +100,7 @@ class Tokens:
 
 def parse_refresh(token: str) -> tuple[int, int]:
     """The session and generation that a refresh token speaks of; raises Problem 401."""
-    match = re.fullmatch(r"([0-9]{1,16})\.([0-9]{1,16})\.[A-Za-z0-9_=-]{44}", token, re.ASCII)
+    match = re.fullmatch(r"([0-9]{1,16})\.([0-9]{1,16})\.[A-Za-z0-9_-]{43}", token, re.ASCII)
     if match is None:
         raise Problem("token_invalid", "Sign in again.")
     return int(match[1]), int(match[2])

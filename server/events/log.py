@@ -10,7 +10,7 @@ from server.storage import Row, Tx
 KEPT_MS = 30 * DAY  # how long an event waits to be acknowledged
 ACKED_MS = DAY  # an acknowledged one stays a little for the member's other devices
 MOST_WAITING = 1000  # above this many only `post_liked` is dropped, oldest first
-DROPPABLE = "post_liked"
+PRUNED_AT_ONCE = 500  # members
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ async def acknowledge(tx: Tx, user_id: int, seq: int) -> None:
     await tx.run(ACKNOWLEDGE, user_id, seq)
 
 
-async def prune(tx: Tx, most: int = 500) -> int:
+async def prune(tx: Tx, most: int = PRUNED_AT_ONCE) -> int:
     """Deletes what nobody needs any more, for at most so many members; returns for how many."""
     due = await tx.all(FIND_PRUNABLE, tx.now - ACKED_MS, tx.now - KEPT_MS, most)
     for row in due:

@@ -45,6 +45,8 @@ TxFunction = Callable[Concatenate[Tx, P], Awaitable[T]]
 class Database(Protocol):
     """Runs functions inside transactions. Such a function awaits nothing but its `tx`."""
 
+    refuses_writes: bool  # whether the last commit failed (a full disk, say)
+
     async def read(self, function: TxFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs `function(tx, ...)` on a snapshot; it cannot write."""
 

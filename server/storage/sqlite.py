@@ -176,6 +176,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, clock: Clock, writer: Connection, reader: Connection) -> None:
         self.path = path
+        self.refuses_writes = False
         self._clock = clock
         self._writer = Lane(writer, self._commit_group)
         self._reader = Lane(reader, self._read_group)
@@ -216,10 +217,12 @@ class SqliteDatabase:
             raw.execute("BEGIN IMMEDIATE")
             outcomes = [self._attempt_alone(raw, job) for job in group]
             raw.execute("COMMIT")
+            self.refuses_writes = False
             return outcomes
         except BaseException as error:
-            # A full disk inside one SAVEPOINT takes the *whole* transaction back: nobody of the group is in it any more.
+            # A full disk inside one SAVEPOINT takes the *whole* transaction back; nobody of the group is in it then.
             _roll_back(raw)
+            self.refuses_writes = True
             told = _unavailable(error)
             return _fail(group, told if isinstance(told, Problem) else StorageUnavailable())
 

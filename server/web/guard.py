@@ -12,11 +12,13 @@ import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from server.core.errors import CODES, Problem
 from server.jobs.queue import request_id as current_request_id
 from server.web import problems, reply
 from server.web.metrics import Metrics
+from server.web.route import REQUEST_ID
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -27,12 +29,12 @@ _PREFIX = secrets.token_hex(5)
 _NUMBERS = itertools.count(1)
 
 
-def guard(metrics: Metrics, vary_origin: bool) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def guard(metrics: Metrics, vary_origin: bool) -> Middleware:
     """Makes the middleware. `vary_origin`: other web sites may use the API, so caches must tell origins apart."""
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         begin = time.perf_counter()
-        request_id = request["request_id"] = _request_id(request.headers.get("X-Request-ID"))
+        request_id = request[REQUEST_ID] = _request_id(request.headers.get("X-Request-ID"))
         current_request_id.set(request_id)
         try:
             response = await handler(request)
@@ -43,7 +45,7 @@ def guard(metrics: Metrics, vary_origin: bool) -> Callable[[web.Request, Handler
         except ConnectionError:
             raise
         except Exception:
-            log.exception("request %s failed: %s %s", request_id, request.method, _route(request))
+            log.exception("request %s failed: %s", request_id, _route(request))
             response = problem_response(Problem("internal", CODES["internal"][1] + "."), request_id)
         if vary_origin and not response.prepared:
             response.headers.add("Vary", "Origin")
@@ -66,11 +68,11 @@ def _request_id(given: str | None) -> str:
 
 def _route(request: web.Request) -> str:
     resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "unknown"
+    return f"{request.method} {resource.canonical}" if resource is not None else "unknown"
 
 
 def _account(metrics: Metrics, request: web.Request, status: int, seconds: float, request_id: str) -> None:
     route = _route(request)
     metrics.request(route, status, seconds)
     if status >= 500 or (seconds > SLOW and status != 101):
-        log.warning("%s %s -> %s in %.3f s (request %s)", request.method, route, status, seconds, request_id)
+        log.warning("%s -> %s in %.3f s (request %s)", route, status, seconds, request_id)

@@ -70,8 +70,8 @@ def refusal(name: str, rate: Rate, wait: float) -> Problem:
     seconds = str(max(1, math.ceil(wait)))
     return Problem("rate_limited", f"The limit '{name}' is {rate.count} in {rate.seconds:g} s; "
                    f"try again in {seconds} s.", headers={
-                       "Retry-After": seconds, "RateLimit-Limit": str(rate.count), "RateLimit-Remaining": "0",
-                       "RateLimit-Reset": seconds})
+                       "Retry-After": seconds, "RateLimit-Policy": f'"{name}";q={rate.count};w={rate.seconds:g}',
+                       "RateLimit-Limit": str(rate.count), "RateLimit-Remaining": "0", "RateLimit-Reset": seconds})
 
 
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

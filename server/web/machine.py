@@ -21,7 +21,7 @@ from server.web import bodies, idempotency, problems, reply
 from server.web.fields import MAX_ID
 from server.web.idempotency import Kept, Key
 from server.web.limits import Limiter, client_address, subject_of
-from server.web.route import Answer, Call, Member, Route
+from server.web.route import REQUEST_ID, Answer, Call, Member, Route
 
 Authenticate = Callable[[str], Awaitable[Member]]
 BODY_SECONDS = 20.0  # aiohttp has no deadline for a body of its own
@@ -40,7 +40,7 @@ class Machine:
     def handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         """The handler of one route."""
         async def handle(request: web.Request) -> web.StreamResponse:
-            call = Call(request, request["request_id"], self.address(request))
+            call = Call(request, request[REQUEST_ID], self.address(request))
             await self._who(route, call)
             self._limit(route, call)
             raw = await self._came(route, call)
@@ -108,6 +108,8 @@ class Machine:
             recalled = route.recall(call)
             if recalled is not None:
                 return recalled
+        if route.tell is not None:
+            return await route.tell(call)
         assert route.load is not None
         return await self._database.read(route.load, call)
 

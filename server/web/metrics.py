@@ -32,6 +32,10 @@ class Metrics:
         """A number that is read when somebody asks for it."""
         Gauge(name, sentence, registry=self.registry).set_function(read)
 
+    def labelled_gauge(self, name: str, sentence: str, labels: tuple[str, ...]) -> Gauge:
+        """A number for each label, set by whoever asked for it."""
+        return Gauge(name, sentence, labels, registry=self.registry)
+
     def counter(self, name: str, sentence: str, labels: tuple[str, ...] = ()) -> Counter:
         """A counter for a room that keeps its own."""
         return Counter(name, sentence, labels, registry=self.registry)

@@ -136,6 +136,7 @@ def _success(route: Route, schemas: dict[Any, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {"data": schemas[route.gives]}
     if route.listing:
         properties = {"data": {"type": "array", "items": schemas[route.gives]}, "next": {"type": ["string", "null"]}}
+    properties |= route.beside
     made: dict[str, Any] = {"description": "The answer.", "content": {"application/json": {"schema": {
         "type": "object", "properties": properties, "required": list(properties)}}}}
     if route.status == 201:

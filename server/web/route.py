@@ -1,7 +1,7 @@
 """A route is declared once; validation, OpenAPI, limits and tests come from the declaration."""
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from server.core.errors import Problem
 
+REQUEST_ID = web.RequestKey("request_id", str)
 Who = Literal["open", "anyone", "member", "admin"]
 
 
@@ -87,10 +88,11 @@ class Listing:
 class Route:
     """One method on one path.
 
-    A reading route has `load(tx, call)`, and `recall(call)` when it can often answer from memory. A writing route has
-    `store(tx, call, prepared)`, and `prepare(call)` for what is slow (other services, hashing). `store` returns an
-    `Answer`, or returns a `Problem` whose effects are kept (a raised one rolls everything back). `finish(call, answer)`
-    adds what may never be stored (tokens); an idempotent answer is kept as it was before.
+    A reading route has `load(tx, call)`, and `recall(call)` when it can often answer from memory; one that speaks of
+    the server itself has `tell(call)`. A writing route has `store(tx, call, prepared)`, and `prepare(call)` for what is
+    slow (other services, hashing). `store` returns an `Answer`, or returns a `Problem` whose effects are kept (a raised
+    one rolls everything back). `finish(call, answer)` adds what may never be stored (tokens); an idempotent answer is
+    kept as it was before.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -102,6 +104,7 @@ class Route:
     takes: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] | None = None
     listing: bool = False
+    beside: Mapping[str, Any] = field(default_factory=dict)  # what stands beside `data`, as JSON schemas
     problems: tuple[str, ...] = ()
     also: tuple[tuple[int, str], ...] = ()  # codes that come with another status here than their own
     limit: Literal["read", "write", "signup", "login", "none"] | None = None
@@ -109,6 +112,7 @@ class Route:
     stores: Any = None  # the type of what `finish` takes, when it differs from `gives`
     load: Callable[[Any, Call], Awaitable[Answer]] | None = None
     recall: Callable[[Call], Answer | None] | None = None
+    tell: Callable[[Call], Awaitable[Answer]] | None = None
     prepare: Callable[[Call], Awaitable[Any]] | None = None
     store: Callable[[Any, Call, Any], Awaitable[Answer | Problem]] | None = None
     finish: Callable[[Call, Answer], Answer] | None = None

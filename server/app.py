@@ -1,0 +1,215 @@
+"""Puts the rooms together: what one feature needs of another is handed over here."""
+from __future__ import annotations
+
+import ipaddress
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import aiohttp_cors
+from aiohttp import web
+
+from server.accounts import routes as accounts_routes
+from server.accounts.gate import Gate
+from server.accounts.passwords import Hasher
+from server.accounts.service import Accounts, Neighbours
+from server.accounts.tokens import Tokens
+from server.accounts.verification import Verification, VerifyJob
+from server.core import units
+from server.core.clock import DAY, MINUTE, Clock, now_ms
+from server.enrichment import queries as enrichment_queries
+from server.enrichment import routes as enrichment_routes
+from server.enrichment.jobs import EnrichJob
+from server.enrichment.service import Enricher
+from server.events import EventLog, Nudges
+from server.events import routes as event_routes
+from server.jobs import Handler, Queue, RetryPolicy, Worker
+from server.ops import health as health_room
+from server.ops import pages
+from server.ops import routes as ops_routes
+from server.ops.health import Health
+from server.ops.housekeeping import HousekeepingJob
+from server.posts import routes as posts_routes
+from server.posts.memory import Memory
+from server.posts.service import Posts
+from server.providers.answers import hasher as address_hasher
+from server.providers.clearbit import Clearbit
+from server.providers.hunter import Hunter
+from server.providers.provider import Provider
+from server.settings import Settings
+from server.storage import Database
+from server.web import openapi
+from server.web.guard import guard
+from server.web.limits import Limiter
+from server.web.machine import Machine
+from server.web.metrics import Metrics
+from server.web.route import Route
+from ws.connection import endpoint
+from ws.hub import Hub, Surroundings
+
+VERSION = "0.1.0"
+__all__ = ["Foyer", "Outside", "VERSION"]
+log = logging.getLogger("foyer")
+_LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The clients of the outside services; None for one that is not configured."""
+
+    hunter: Hunter | None = None
+    clearbit: Clearbit | None = None
+    stand_ins: tuple[str, ...] = ()
+
+
+class Foyer:
+    """One server: its rooms, put together. Nothing here waits or opens anything."""
+
+    def __init__(self, settings: Settings, database: Database, outside: Outside, secret: str, epoch: str,
+                 clock: Clock = now_ms) -> None:
+        self.settings, self.database, self.outside = settings, database, outside
+        self.metrics, self.nudges, self.queue = Metrics(), Nudges(), Queue()
+        self.events = EventLog(self.nudges)
+        self.memory = Memory()
+        self.hasher = Hasher(settings.auth.bcrypt_cost)
+        self.tokens = Tokens(secret, settings.auth.access_minutes * MINUTE, clock)
+        self.gate = Gate(database, self.tokens, clock)
+        self.limiter = _limiter(settings, outside)
+        self.health = Health(database, _describable(outside), outside.stand_ins)
+        self.port = settings.server.port
+        self._address_hash = address_hasher(secret)
+        self._enrichment()
+        self._accounts()
+        self.posts = Posts(self.memory, self.events, settings.hunter.reject)
+        self.hub = Hub(Surroundings(database, self.gate.authenticate, self.nudges, clock, self.allows_origin, epoch,
+                                    settings.limits.sockets if settings.limits.enabled else 2**31))
+        self.gate.listeners.append(self.hub)
+        self.worker = Worker(database, self.queue, self._handlers())
+        self.document: dict[str, Any] = {}
+        self.routes = self._routes()
+        self.document.update(openapi.document(self.routes, VERSION))
+        self._gauges()
+
+    def _enrichment(self) -> None:
+        known: dict[str, Provider | None] = {"clearbit": self.outside.clearbit, "hunter": self.outside.hunter}
+        asked = [known[name] for name in self.settings.enrichment.providers]
+        self._providers: list[Provider] = [provider for provider in asked if provider is not None]
+        self.enricher = Enricher(bool(self._providers), self.queue, self.events, self.memory.author_changed)
+
+    def _accounts(self) -> None:
+        hunter = self.settings.hunter
+        self.verification = Verification(self.outside.hunter, self.database, self.queue, self._address_hash,
+                                         hunter.timeout, hunter.reject, hunter.on_failure)
+        neighbours = Neighbours(self.enricher.begin, enrichment_queries.read, self.memory.author_changed)
+        self.accounts = Accounts(self.tokens, self.gate, self.verification, neighbours,
+                                 self.settings.auth.refresh_days * DAY)
+
+    def _handlers(self) -> list[Handler]:
+        settings = self.settings.enrichment
+        policy = RetryPolicy(settings.attempts, settings.first_retry, settings.longest_retry)
+        handlers: list[Handler] = [
+            EnrichJob(self._providers, self.enricher, self._address_hash, policy, settings.concurrency),
+            HousekeepingJob(),
+        ]
+        if self.outside.hunter is not None:
+            handlers.append(VerifyJob(self.outside.hunter, self.events, self.enricher.claimed, self._address_hash,
+                                      policy))
+        return handlers
+
+    def _routes(self) -> list[Route]:
+        needs = accounts_routes.Needs(
+            self.database, self.accounts, self.verification, self.hasher, self.tokens, self.limiter,
+            self.settings.limits.login_failures, self.settings.auth.refresh_days * DAY // 1000)
+        return [
+            *accounts_routes.routes(needs),
+            *enrichment_routes.routes(self.enricher, self._address_hash),
+            *posts_routes.routes(self.posts, self.memory),
+            *event_routes.routes(),
+            *health_room.routes(self.health),
+            ops_routes.metrics_route(self.database, self.metrics),
+            ops_routes.openapi_route(self.document),
+        ]
+
+    def _gauges(self) -> None:
+        self.metrics.gauge("foyer_sockets", "Open sockets.", lambda: self.hub.count)
+        self.metrics.gauge("foyer_jobs_running", "Jobs that this process works on.", lambda: self.worker.running)
+        self.metrics.gauge("foyer_passwords_waiting", "Passwords that are being hashed or wait for it.",
+                           lambda: self.hasher.waiting)
+
+    def web_app(self) -> web.Application:
+        """The aiohttp application."""
+        settings = self.settings
+        app = web.Application(middlewares=[guard(self.metrics, bool(settings.cors.origins))],
+                              client_max_size=settings.server.max_body)
+        limits = settings.limits
+        rates = {"read": limits.read, "write": limits.write, "signup": limits.signup, "login": limits.login}
+        machine = Machine(self.database, self.gate.authenticate, self.limiter, rates, settings.server.trusted_proxies,
+                          settings.server.public_url.startswith("https:"))
+        added = [_add(app, route, machine) for route in self.routes]
+        app.router.add_get("/ws", endpoint(self.hub))
+        pages.add_to(app, self.document, self.outside.stand_ins)
+        if settings.cors.origins:
+            _allow_origins(app, settings.cors.origins, added)
+        app.on_shutdown.append(self._say_good_bye)
+        return app
+
+    async def _say_good_bye(self, app: web.Application) -> None:
+        await self.hub.close()
+
+    @property
+    def public_url(self) -> str:
+        """Where the outside sees this server."""
+        return self.settings.server.public_url or f"http://{_shown(self.settings.server.host)}:{self.port}"
+
+    def allows_origin(self, origin: str) -> bool:
+        """Whether a page of this origin may open a socket."""
+        return origin.lower() in {_origin(self.public_url), *self._own_names(), *self.settings.cors.origins}
+
+    def _own_names(self) -> list[str]:
+        if self.settings.server.public_url or not units.is_loopback(self.settings.server.host):
+            return []
+        return [f"http://{name}:{self.port}" for name in ("localhost", "127.0.0.1", "[::1]")]
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _limiter(settings: Settings, outside: Outside) -> Limiter:
+    exempt = settings.limits.exempt + (_LOOPBACK if outside.stand_ins else ())
+    return Limiter(settings.limits.enabled, exempt, time.monotonic)
+
+
+def _describable(outside: Outside) -> dict[str, health_room.Describes]:
+    found = {"hunter": outside.hunter, "clearbit": outside.clearbit}
+    return {name: client for name, client in found.items() if client is not None}
+
+
+def _add(app: web.Application, route: Route, machine: Machine) -> web.AbstractRoute:
+    handler = machine.handler(route)
+    if route.method == "GET":
+        return app.router.add_get(route.path, handler)  # answers HEAD too
+    return app.router.add_route(route.method, route.path, handler)
+
+
+def _allow_origins(app: web.Application, origins: Sequence[str], added: Sequence[web.AbstractRoute]) -> None:
+    """Other web sites may call the API, with a token but without cookies."""
+    options = aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
+        allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"), allow_methods="*",
+        expose_headers=("Location", "Retry-After", "X-Request-ID"), max_age=600)
+    cors = aiohttp_cors.setup(app, defaults={origin: options for origin in origins})
+    for route in added:
+        cors.add(route)
+
+
+def document(settings: Settings) -> dict[str, Any]:
+    """The OpenAPI document of a server with these settings, without starting one."""
+    return Foyer(settings, cast(Database, None), Outside(), "no token is made with this secret", "").document

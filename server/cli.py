@@ -1,0 +1,138 @@
+"""The command line. Every command imports only what it needs, so that `--help` is quick."""
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from server.core.errors import ConfigError
+
+OK, BROKEN, UNUSABLE = 0, 1, 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs a command; returns the exit code."""
+    given = _parser().parse_args(_with_default(arguments))
+    try:
+        return int(given.command(given))
+    except ConfigError as error:
+        print(f"foyer: {error}", file=sys.stderr, flush=True)
+        return UNUSABLE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _with_default(arguments: Sequence[str]) -> list[str]:
+    """`run.py` alone, or with options only, is `run.py serve`."""
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        return ["serve", *arguments]
+    return list(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="run.py", description="Foyer, a self-hosted members' community.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_serve(commands)
+    bot = commands.add_parser("bot", help="try a server as many members would, and prove that the rules were kept")
+    bot.add_argument("file", metavar="FILE", help="the bot's settings, such as config/bot.cfg")
+    bot.add_argument("--url", help="a running server; without one the bot starts its own on a temporary database")
+    bot.add_argument("--seed", help="a whole number; the same seed makes the same plan")
+    bot.add_argument("--report", metavar="FILE", help="where to write the report as JSON")
+    bot.set_defaults(command=_bot)
+    sandbox = commands.add_parser("sandbox", help="only the stand-ins for the outside services")
+    sandbox.add_argument("--host", default="127.0.0.1", help="the address to listen on (default 127.0.0.1)")
+    sandbox.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
+    sandbox.set_defaults(command=_sandbox)
+    check = commands.add_parser("check", help="prove the invariants of the data; exit 1 with a list if one is broken")
+    _add_common(check)
+    check.set_defaults(command=_check)
+    openapi = commands.add_parser("openapi", help="print the OpenAPI 3.1 document")
+    _add_common(openapi)
+    openapi.set_defaults(command=_openapi)
+    return parser
+
+
+def add_serve(commands: Any) -> None:
+    """Declares `serve`."""
+    serve = commands.add_parser("serve", help="serve REST, the socket and the pages (the default)")
+    _add_common(serve)
+    serve.add_argument("--host", help="the address to listen on")
+    serve.add_argument("--port", help="the port to listen on; 0 picks a free one")
+    serve.set_defaults(command=_serve)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the settings (default: config/server.cfg)")
+    parser.add_argument("--database", metavar="URL", help="sqlite:FILE")
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError("expected a whole number from 0 to 65535")
+    return int(text)
+
+
+def _settings(given: argparse.Namespace) -> Any:
+    from server import settings
+    names = {"host": ("server", "host"), "port": ("server", "port"), "database": ("database", "url")}
+    overrides = {place: str(getattr(given, name)) for name, place in names.items()
+                 if getattr(given, name, None) is not None}
+    return settings.load(given.config, overrides=overrides)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)
+
+
+def _serve(given: argparse.Namespace) -> int:
+    from server.serve import serve
+    _run(serve(_settings(given)))
+    return OK
+
+
+def _sandbox(given: argparse.Namespace) -> int:
+    from server.sandbox.command import run
+    _run(run(given.host, given.port))
+    return OK
+
+
+def _check(given: argparse.Namespace) -> int:
+    from server.ops import check
+    from server.storage.inspection import faults, inspect
+    path = _settings(given).sqlite_file
+    broken = inspect(path, faults) + inspect(path, check.broken)
+    for line in broken:
+        print(line)
+    print(f"{len(check.INVARIANTS) - len(broken)} of {len(check.INVARIANTS)} invariants hold" if broken
+          else f"all {len(check.INVARIANTS)} invariants hold")
+    return BROKEN if broken else OK
+
+
+def _openapi(given: argparse.Namespace) -> int:
+    import json
+    from server.app import document
+    print(json.dumps(document(_settings(given)), indent=2))
+    return OK
+
+
+def _bot(given: argparse.Namespace) -> int:
+    from bot.config import ConfigError as BotConfigError
+    from bot.config import load_config, with_overrides
+    from bot.main import run
+    from server.own_server import own_server
+    try:
+        config = with_overrides(load_config(given.file), url=given.url, seed=given.seed, report=given.report)
+    except BotConfigError as error:
+        raise ConfigError(str(error)) from None
+    if config.base_url is not None:
+        return int(_run(run(config, config.base_url)))
+    with own_server() as url:
+        return int(_run(run(config, url)))

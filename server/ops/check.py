@@ -1,0 +1,67 @@
+"""`run.py check`: proves the invariants of the data. Each is a query that finds what breaks it."""
+from __future__ import annotations
+
+from server.storage import Tx
+
+INVARIANTS: tuple[tuple[str, str], ...] = (
+    ("like_count of a post is not the number of its likes", """
+        SELECT 'post ' || p.id AS what FROM posts p
+        WHERE p.like_count <> (SELECT count(*) FROM likes l WHERE l.post_id = p.id)"""),
+    ("a member likes a post of their own", """
+        SELECT 'post ' || p.id AS what FROM likes l JOIN posts p ON p.id = l.post_id WHERE l.user_id = p.author_id"""),
+    ("a member likes a post twice", """
+        SELECT 'post ' || post_id || ', member ' || user_id AS what FROM likes
+        GROUP BY post_id, user_id HAVING count(*) > 1"""),
+    ("a like without a notice to the author", """
+        SELECT 'like ' || l.id AS what FROM likes l
+        WHERE NOT EXISTS (SELECT 1 FROM like_notices n WHERE n.post_id = l.post_id AND n.user_id = l.user_id)"""),
+    ("post_count of a member is not the number of their posts", """
+        SELECT 'member ' || u.id AS what FROM users u
+        WHERE u.post_count <> (SELECT count(*) FROM posts p WHERE p.author_id = u.id)"""),
+    ("a gap in a member's event numbers", """
+        SELECT 'member ' || u.id AS what FROM users u
+        WHERE u.event_seq - u.event_floor - u.events_dropped
+            <> (SELECT count(*) FROM events e WHERE e.user_id = u.id AND e.seq > u.event_floor)"""),
+    ("an event with a number that was not given out", """
+        SELECT 'member ' || e.user_id || ', event ' || e.seq AS what FROM events e JOIN users u ON u.id = e.user_id
+        WHERE e.seq > u.event_seq OR e.seq <= u.event_floor"""),
+    ("an acknowledgement beyond the newest event", """
+        SELECT 'member ' || id AS what FROM users WHERE event_acked > event_seq OR event_floor > event_seq"""),
+    ("a member without an enrichment", """
+        SELECT 'member ' || u.id AS what FROM users u
+        WHERE NOT EXISTS (SELECT 1 FROM enrichments e WHERE e.user_id = u.id)"""),
+    ("an enrichment is open without a job, or has a job without being open", """
+        SELECT 'member ' || e.user_id AS what FROM enrichments e
+        WHERE (e.status IN ('queued', 'running')) <> EXISTS (
+            SELECT 1 FROM jobs j WHERE j.kind = 'enrich' AND j.key = CAST(e.user_id AS TEXT)
+                AND j.state IN ('ready', 'running'))"""),
+    ("not exactly one answer for each request of an enrichment", """
+        SELECT 'member ' || user_id AS what FROM enrichments
+        WHERE answers <> requests - CASE WHEN status IN ('queued', 'running') THEN 1 ELSE 0 END"""),
+    ("an `enriched` event too many or too few", """
+        SELECT 'member ' || u.id AS what FROM users u JOIN enrichments e ON e.user_id = u.id
+        WHERE u.event_floor = 0 AND u.events_dropped = 0
+            AND e.answers <> (SELECT count(*) FROM events v WHERE v.user_id = u.id AND v.type = 'enriched')"""),
+    ("an address is pending without a job", """
+        SELECT 'member ' || u.id AS what FROM users u
+        WHERE u.email_status = 'pending' AND NOT EXISTS (
+            SELECT 1 FROM jobs j WHERE j.kind = 'verify_email' AND j.key = CAST(u.id AS TEXT)
+                AND j.state IN ('ready', 'running'))"""),
+    ("a running job without a lease", """
+        SELECT 'job ' || id AS what FROM jobs
+        WHERE (state = 'running') <> (lease_until IS NOT NULL AND worker IS NOT NULL)"""),
+    ("an ended job without an end", """
+        SELECT 'job ' || id AS what FROM jobs WHERE (state IN ('done', 'failed')) <> (finished_at IS NOT NULL)"""),
+)
+MOST_SHOWN = 20
+
+
+async def broken(tx: Tx) -> list[str]:
+    """A line for each invariant that is broken, with what breaks it; empty when all hold."""
+    lines = []
+    for sentence, sql in INVARIANTS:
+        found = [row["what"] for row in await tx.all(sql)]
+        if found:
+            more = f" and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
+            lines.append(f"{sentence}: {'; '.join(found[:MOST_SHOWN])}{more}")
+    return lines

@@ -1,0 +1,79 @@
+"""Whether the server lives and is ready."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from server.core.errors import StorageUnavailable
+from server.storage import Database, Tx
+from server.web.route import Answer, Call, Route
+
+ALIVE = "SELECT 1"
+TOUCH = "UPDATE meta SET schema_version = schema_version WHERE id = 1"
+
+
+class Describes(Protocol):
+    """Something whose state operators want to see."""
+
+    def describe(self) -> dict[str, object]:
+        """`state`, `reason`, `until`."""
+
+
+@dataclass
+class Health:
+    """What the server says of itself."""
+
+    database: Database
+    providers: Mapping[str, Describes] = field(default_factory=dict)
+    stand_ins: tuple[str, ...] = ()
+    phase: str = "starting"  # then ready, then stopping
+
+    async def report(self) -> tuple[int, dict[str, Any]]:
+        """The status and body of /readyz."""
+        body: dict[str, Any] = {
+            "status": self.phase,
+            "database": "ok",
+            "writes": "ok",
+            "stand_ins": list(self.stand_ins),
+            "providers": {name: provider.describe() for name, provider in self.providers.items()},
+        }
+        try:
+            await self.database.read(_alive)
+        except Exception:
+            return 503, {**body, "status": "unavailable", "database": "unreachable"}
+        if self.database.refuses_writes and not await self._can_write():
+            body["writes"] = "full"
+        return (200 if self.phase == "ready" else 503), body
+
+    async def _can_write(self) -> bool:
+        try:
+            await self.database.write(_touch)
+        except StorageUnavailable:
+            return False
+        return True
+
+
+async def _alive(tx: Tx) -> None:
+    await tx.one(ALIVE)
+
+
+async def _touch(tx: Tx) -> None:
+    await tx.run(TOUCH)
+
+
+def routes(health: Health) -> list[Route]:
+    """The declarations."""
+    def alive(call: Call) -> Answer:
+        return Answer({"status": "alive"})
+
+    async def ready(call: Call) -> Answer:
+        status, body = await health.report()
+        headers = {"Retry-After": "5"} if status == 503 else {}
+        return Answer(body, status, headers=headers)
+
+    return [
+        Route("GET", "/livez", "Whether the process lives", "open", dict[str, str], limit="none", recall=alive),
+        Route("GET", "/readyz", "Whether it serves, and the state of what it depends on", "open", dict[str, Any],
+              limit="none", tell=ready),
+    ]

@@ -1,0 +1,164 @@
+"""The frames of the socket and what they mean; no I/O."""
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+MAX_SEQ = 2**53 - 1
+MAX_FRAME = 64 * 1024
+
+GOING_AWAY = 1001
+BAD_FRAME = 4400
+UNAUTHORIZED = 4401
+BAD_ORIGIN = 4403
+AUTH_TIMEOUT = 4408
+TOO_SLOW = 4409
+TOO_MANY = 4429
+
+REASONS = {
+    GOING_AWAY: "the server is going away",
+    BAD_FRAME: "bad frame or unknown type",
+    UNAUTHORIZED: "token missing, expired or revoked",
+    BAD_ORIGIN: "origin not allowed",
+    AUTH_TIMEOUT: "no auth frame in time",
+    TOO_SLOW: "too slow to keep up",
+    TOO_MANY: "too many sockets",
+}
+
+PONG = '{"type":"pong"}'
+
+Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+
+
+class Auth(msgspec.Struct, tag="auth"):
+    """Who is there; also extends a live socket."""
+
+    token: Annotated[str, Meta(max_length=4096)]
+    after: Seq | None = None
+
+
+class Resume(msgspec.Struct, tag="resume"):
+    """Start again behind this number."""
+
+    after: Seq
+
+
+class Ack(msgspec.Struct, tag="ack"):
+    """All up to this number are done with."""
+
+    seq: Seq
+
+
+class Ping(msgspec.Struct, tag="ping"):
+    """Are you there?"""
+
+
+ClientFrame = Auth | Resume | Ack | Ping
+
+
+class BadFrame(Exception):
+    """The client sent something that is not a frame of this protocol."""
+
+
+_decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
+
+
+def parse(text: str) -> ClientFrame:
+    """The frame in the text; raises `BadFrame`. Fields that are not known are passed over."""
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise BadFrame from None
+
+
+class User(msgspec.Struct):
+    """Whose socket it is."""
+
+    id: int
+    username: str
+
+
+class Ready(msgspec.Struct, tag="ready"):
+    """The socket is the member's; `seq` is the newest number."""
+
+    user: User
+    seq: int
+    epoch: str
+
+
+class Gap(msgspec.Struct, tag="gap"):
+    """Something older was asked for; `from` is the first number still there."""
+
+    first: int = msgspec.field(name="from")
+
+
+def text_of(frame: Ready | Gap) -> str:
+    """The frame as it is sent."""
+    return msgspec.json.encode(frame).decode()
+
+
+class Stream:
+    """Which event goes next: the numbers that were sent, and whether the table has to be asked.
+
+    Fresh events come from the commit that wrote them, ready to be sent. Whatever does not follow on the last one (a
+    lost nudge, a resume, too many at once) is read from the table instead.
+    """
+
+    __slots__ = ("last", "behind", "_fresh")
+    MOST_FRESH = 64
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+        self.behind = True
+        self._fresh: list[tuple[int, str]] = []
+
+    def restart(self, after: int) -> None:
+        """Begin again behind this number."""
+        self.last = after
+        self.behind = True
+
+    def nudge(self, seq: int, frame: str) -> None:
+        """Event `seq` was committed."""
+        if len(self._fresh) < self.MOST_FRESH:
+            self._fresh.append((seq, frame))
+        else:
+            self.behind = True
+
+    @property
+    def waiting(self) -> int:
+        """How many fresh events wait."""
+        return len(self._fresh)
+
+    def take(self) -> list[str]:
+        """The fresh frames that follow on the last one; sets `behind` when one is missing."""
+        fresh, self._fresh = self._fresh, []
+        frames: list[str] = []
+        for seq, frame in fresh:
+            if self.behind:
+                break
+            if seq == self.last + 1:
+                frames.append(frame)
+                self.last = seq
+            elif seq > self.last:
+                self.behind = True
+        return frames
+
+    def caught_up(self, frames: list[tuple[int, str]], gap: int | None, newest: int) -> list[str]:
+        """What the table gave behind `last`; returns what to send."""
+        texts = []
+        if gap is not None:
+            texts.append(text_of(Gap(gap)))
+            self.last = gap - 1
+        for seq, frame in frames:
+            texts.append(frame)
+            self.last = seq
+        self.behind = self.last < newest
+        return texts
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schemas of all frames, for documents and tests."""
+    _, components = msgspec.json.schema_components([Auth, Resume, Ack, Ping, Ready, Gap])
+    return components
