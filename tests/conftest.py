@@ -1,0 +1,51 @@
+"""Fixtures for all tests. A test that leaves a task or a thread behind fails."""
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import Api, Served, settings, start
+
+Serve = Callable[..., Awaitable[Served]]
+
+
+@pytest.fixture
+async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+    """Starts servers: `await serve({"limits.signup": "3/hour"})`. All are stopped at the end."""
+    started: list[Served] = []
+
+    async def start_one(overrides: dict[str, str] | None = None, folder: Path | None = None) -> Served:
+        started.append(await start(settings(folder or tmp_path, overrides)))
+        return started[-1]
+    yield start_one
+    for served in started:
+        await served.stop()
+
+
+@pytest.fixture
+async def server(serve: Serve) -> Served:
+    """A server with stand-ins and cheap hashes."""
+    return await serve()
+
+
+@pytest.fixture
+async def api(server: Served) -> Api:
+    """A client of `server`."""
+    return server.api
+
+
+@pytest.fixture(autouse=True)
+async def nothing_left() -> AsyncIterator[None]:
+    """Fails a test that leaves a task or a non-daemon thread running."""
+    tasks, threads = asyncio.all_tasks(), set(threading.enumerate())
+    yield
+    left = [task for task in asyncio.all_tasks() - tasks - {asyncio.current_task()} if not task.done()]
+    assert not left, f"tasks left behind: {left}"
+    alive = [t for t in set(threading.enumerate()) - threads if t.is_alive() and not t.name.startswith("asyncio")]
+    for thread in alive:
+        thread.join(5)
+    assert not [t for t in alive if t.is_alive()], f"threads left behind: {alive}"
