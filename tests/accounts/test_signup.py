@@ -1,5 +1,4 @@
-from tests.conftest import Serve
-from tests.support import Api, Served, frame, until
+from tests.support import Served, frame
 
 
 async def test_sign_up_is_enriched_and_told(server: Served) -> None:
