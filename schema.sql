@@ -1,6 +1,7 @@
 -- Foyer's data, in the order a newcomer should read it. One description for SQLite and PostgreSQL: `server/storage/`
 -- translates the few words that differ. Times are milliseconds since 1970 UTC, ids are integers below 2^53,
--- JSON stands in TEXT. What one feature keeps stays in its own tables; all of them point at `users`.
+-- JSON stands in TEXT.
+-- AUTOINCREMENT: the id of what is gone is never given to something else. What one feature keeps stays in its own tables; all of them point at `users`.
 
 -- One row: which schema this is, and the epoch that changes when the data was restored or copied, so that clients
 -- know that their event numbers no longer mean anything.
@@ -15,7 +16,7 @@ CREATE TABLE meta (
 -- event_seq: the newest event number. event_acked: all up to here are done with. event_floor: nothing up to here
 -- is kept any more. events_dropped: how many above the floor were dropped because too many waited.
 CREATE TABLE users (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     username TEXT NOT NULL,
     username_key TEXT NOT NULL,
     email TEXT NOT NULL,
@@ -48,7 +49,7 @@ CREATE UNIQUE INDEX users_referral_code ON users (referral_code);
 -- A sign-in. The refresh token is a keyed hash over (id, nonce, generation), so no token is stored and a lost answer can be
 -- given again. An ended session stays for 30 days: it shows which addresses the member has signed in from.
 CREATE TABLE sessions (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     nonce TEXT NOT NULL,
     generation INTEGER NOT NULL,
@@ -70,9 +71,7 @@ CREATE TABLE events (
     at INTEGER NOT NULL,
     data TEXT NOT NULL,
     PRIMARY KEY (user_id, seq)
-) STRICT;
--- The oldest `post_liked` of a member, which is the one to drop when more than 1000 events wait.
-CREATE INDEX events_post_liked ON events (user_id, seq) WHERE type = 'post_liked';
+) STRICT, WITHOUT ROWID;
 
 -- Work that must happen, written in the transaction of what it belongs to.
 CREATE TABLE jobs (
@@ -127,7 +126,8 @@ CREATE TABLE enrichments (
     requested_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     next_attempt_at INTEGER,
-    fields TEXT NOT NULL DEFAULT '{}'
+    fields TEXT NOT NULL DEFAULT '{}',
+    filled TEXT NOT NULL DEFAULT '{}' -- what was written into the profile, so that it can be taken back
 ) STRICT;
 
 -- Which address (a keyed hash of it) a provider knows nobody behind, and whose owner asked not to be looked up
@@ -143,7 +143,7 @@ CREATE INDEX provider_answers_age ON provider_answers (at);
 
 -- Posts. `like_count` stands here because a feed cannot count.
 CREATE TABLE posts (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     author_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     title TEXT NOT NULL,
     text TEXT NOT NULL,
@@ -154,22 +154,14 @@ CREATE TABLE posts (
 ) STRICT;
 CREATE INDEX posts_by_likes ON posts (like_count, id);
 CREATE INDEX posts_by_author ON posts (author_id, id);
-CREATE INDEX posts_by_author_likes ON posts (author_id, like_count, id);
 
+-- Likes. One that was taken back stays as a row, so that the author is told of each liker once, however often they
+-- change their mind.
 CREATE TABLE likes (
-    id INTEGER PRIMARY KEY,
     post_id INTEGER NOT NULL REFERENCES posts (id) ON DELETE CASCADE,
     user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    at INTEGER NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX likes_once ON likes (post_id, user_id);
-CREATE INDEX likes_newest ON likes (post_id, id);
-CREATE INDEX likes_user ON likes (user_id);
-
--- Whose like an author has been told of: there is one `post_liked` per post and liker, however often they change their mind.
-CREATE TABLE like_notices (
-    post_id INTEGER NOT NULL REFERENCES posts (id) ON DELETE CASCADE,
-    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
-    PRIMARY KEY (post_id, user_id)
-) STRICT;
-CREATE INDEX like_notices_user ON like_notices (user_id);
+    at INTEGER NOT NULL,
+    taken_back_at INTEGER,
+    PRIMARY KEY (user_id, post_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX likes_of_post ON likes (post_id, taken_back_at, at, user_id);

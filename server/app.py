@@ -42,7 +42,8 @@ from server.providers.provider import Provider
 from server.settings import Settings
 from server.storage import Database
 from server.web import openapi
-from server.web.guard import guard
+from server.web.dispatch import Dispatcher
+from server.web.guard import Guard
 from server.web.limits import Limiter
 from server.web.machine import Machine
 from server.web.metrics import Metrics
@@ -80,6 +81,7 @@ class Foyer:
         self.limiter = _limiter(settings, outside)
         self.health = Health(database, _describable(outside), outside.stand_ins)
         self.port = settings.server.port
+        self.dispatcher: Dispatcher | None = None  # there when nothing but aiohttp's own way is needed
         self._address_hash = address_hasher(secret)
         self._enrichment()
         self._accounts()
@@ -110,14 +112,11 @@ class Foyer:
     def _handlers(self) -> list[Handler]:
         settings = self.settings.enrichment
         policy = RetryPolicy(settings.attempts, settings.first_retry, settings.longest_retry)
-        handlers: list[Handler] = [
+        return [
             EnrichJob(self._providers, self.enricher, self._address_hash, policy, settings.concurrency),
+            VerifyJob(self.outside.hunter, self.events, self.enricher.claimed, self._address_hash, policy),
             HousekeepingJob(),
         ]
-        if self.outside.hunter is not None:
-            handlers.append(VerifyJob(self.outside.hunter, self.events, self.enricher.claimed, self._address_hash,
-                                      policy))
-        return handlers
 
     def _routes(self) -> list[Route]:
         needs = accounts_routes.Needs(
@@ -142,17 +141,20 @@ class Foyer:
     def web_app(self) -> web.Application:
         """The aiohttp application."""
         settings = self.settings
-        app = web.Application(middlewares=[guard(self.metrics, bool(settings.cors.origins))],
-                              client_max_size=settings.server.max_body)
+        guard = Guard(self.metrics, bool(settings.cors.origins))
+        app = web.Application(middlewares=[guard.middleware()], client_max_size=settings.server.max_body)
         limits = settings.limits
         rates = {"read": limits.read, "write": limits.write, "signup": limits.signup, "login": limits.login}
         machine = Machine(self.database, self.gate.authenticate, self.limiter, rates, settings.server.trusted_proxies,
-                          settings.server.public_url.startswith("https:"))
-        added = [_add(app, route, machine) for route in self.routes]
+                          secure=settings.server.public_url.startswith("https:"), plain=bool(settings.cors.origins))
+        dispatcher = Dispatcher(guard)
+        added = [_add(app, dispatcher, route, machine) for route in self.routes]
         app.router.add_get("/ws", endpoint(self.hub))
         pages.add_to(app, self.document, self.outside.stand_ins)
         if settings.cors.origins:
             _allow_origins(app, settings.cors.origins, added)
+        else:
+            self.dispatcher = dispatcher
         app.on_shutdown.append(self._say_good_bye)
         return app
 
@@ -193,11 +195,15 @@ def _describable(outside: Outside) -> dict[str, health_room.Describes]:
     return {name: client for name, client in found.items() if client is not None}
 
 
-def _add(app: web.Application, route: Route, machine: Machine) -> web.AbstractRoute:
+def _add(app: web.Application, dispatcher: Dispatcher, route: Route, machine: Machine) -> web.AbstractRoute:
     handler = machine.handler(route)
+    dispatcher.add(route, handler)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await handler(request, request.match_info)
     if route.method == "GET":
-        return app.router.add_get(route.path, handler)  # answers HEAD too
-    return app.router.add_route(route.method, route.path, handler)
+        return app.router.add_get(route.path, handle)  # answers HEAD too
+    return app.router.add_route(route.method, route.path, handle)
 
 
 def _allow_origins(app: web.Application, origins: Sequence[str], added: Sequence[web.AbstractRoute]) -> None:

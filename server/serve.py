@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator
@@ -59,12 +60,14 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             await foyer.worker.start(alone=True)
         foyer.port = await _listen(foyer, stack)
         foyer.health.phase = "ready"
+        _settle_memory()
         yield Running(foyer, f"http://{_host(settings)}:{foyer.port}", stand_ins)
         foyer.health.phase = "stopping"
 
 
 async def _listen(foyer: Foyer, stack: AsyncExitStack) -> int:
-    runner = Runner(foyer.web_app())
+    app = foyer.web_app()
+    runner = Runner(app, foyer.dispatcher)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     server = foyer.settings.server
@@ -98,6 +101,13 @@ def _clearbit(settings: Settings, http: ProviderHttp, stand_ins: Sandbox | None)
         return Clearbit(http, f"{stand_ins.url}/clearbit", "stand-in", paced=False)
     given = settings.clearbit
     return Clearbit(http, given.url, given.api_secret, paced=True) if given.api_secret else None
+
+
+def _settle_memory() -> None:
+    # What was made at start stays to the end: the collector need not go through it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def _check_parser() -> None:

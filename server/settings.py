@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import configparser
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -209,7 +209,11 @@ def load(file: Path | None = None, environ: Mapping[str, str] = os.environ,
     given.update(_from_environment(environ))
     for (section, key), value in (overrides or {}).items():
         given[section, key] = ("command line", value)
-    return _checked(Settings(**{name: _section(name, given) for name in SECTIONS}))
+    settings = Settings(**{name: _section(name, given) for name in SECTIONS})
+    for section, key, expected in _unusable(settings):
+        source, _ = given.get((section, key), ("default", ""))
+        raise ConfigError(f"{source}: [{section}] {key}: {expected}")
+    return settings
 
 
 def _from_file(file: Path | None) -> dict[tuple[str, str], tuple[str, str]]:
@@ -271,19 +275,18 @@ def _parse(source: str, section: str, key: str, value: str, parse: Callable[[str
         raise ConfigError(f"{source}: [{section}] {key}: expected {error}") from None
 
 
-def _checked(settings: Settings) -> Settings:
-    """Refuses what no single value shows: combinations, and what this version does not have."""
+def _unusable(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """What no single value shows: combinations, and what this version does not have."""
     if settings.auth.secret and len(settings.auth.secret) < 32:
-        raise ConfigError("[auth] secret: expected 32 characters or more")
+        yield "auth", "secret", "expected 32 characters or more"
     if settings.sqlite_file is None:
-        raise ConfigError("[database] url: this version has no PostgreSQL yet; expected sqlite:FILE")
+        yield "database", "url", "this version has no PostgreSQL yet; expected sqlite:FILE"
     if settings.server.workers > 1:
-        raise ConfigError("[server] workers: more than 1 needs PostgreSQL; expected 1 with database.url = sqlite:FILE")
+        yield "server", "workers", "more than 1 needs PostgreSQL; expected 1 with database.url = sqlite:FILE"
     if "gravatar" in settings.enrichment.providers:
-        raise ConfigError("[enrichment] providers: this version has no gravatar yet; expected clearbit, hunter")
+        yield "enrichment", "providers", "this version has no gravatar yet; expected clearbit, hunter"
     if settings.auth.require_confirmed_email != "no":
-        raise ConfigError("[auth] require_confirmed_email: this version sends no mail to confirm by; expected no")
-    return settings
+        yield "auth", "require_confirmed_email", "this version sends no mail to confirm by; expected no"
 
 
 def as_file() -> str:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import WSMsgType, web
 
-from server.core.errors import Problem
+from server.core.errors import Problem, StorageUnavailable
 from server.events import log as events
 from server.web.machine import bearer
 from server.web.route import Member
@@ -21,6 +21,7 @@ SEND_SECONDS = 10.0  # how long one frame may take to leave
 HEARTBEAT = 20.0
 CLOSE_SECONDS = 2.0
 PAGE = 100
+MOST_REPLIES = 64  # above this many nothing more is read from the client until it has read its answers
 
 
 class Ended(Exception):
@@ -34,8 +35,8 @@ class Ended(Exception):
 class Connection:
     """A member's socket."""
 
-    __slots__ = ("_hub", "_ws", "_member", "_stream", "_replies", "_wake", "_writer", "_code", "_expiry",
-                 "_send_seconds", "_transport", "__weakref__")
+    __slots__ = ("_hub", "_ws", "_member", "_stream", "_replies", "_room", "_wake", "_writer", "_code", "_expiry",
+                 "_scope", "_send_seconds", "_transport", "__weakref__")
 
     def __init__(self, hub: Hub, socket: web.WebSocketResponse, transport: asyncio.Transport | None,
                  send_seconds: float = SEND_SECONDS) -> None:
@@ -43,10 +44,12 @@ class Connection:
         self._member: Member | None = None
         self._stream = Stream(0)
         self._replies: list[str] = []
+        self._room = asyncio.Event()
         self._wake = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._code: int | None = None
         self._expiry: asyncio.TimerHandle | None = None
+        self._scope: asyncio.Timeout | None = None  # all that is done until the socket is closed
         self._send_seconds = send_seconds
 
     # -- what others call
@@ -60,21 +63,26 @@ class Connection:
         """Closes the socket soon, whatever it is doing."""
         if self._code is None:
             self._code = code
-            if self._writer is not None:
-                self._writer.cancel()
+            if self._scope is not None:
+                self._scope.reschedule(asyncio.get_running_loop().time())
 
     # -- the life of a socket
 
     async def run(self, token: str | None) -> None:
         """Serves the socket until it ends. `token`: that of the Authorization header, if there was one."""
+        self._hub.arrive(self)
         try:
-            await self._serve(token)
+            async with asyncio.timeout(None) as self._scope:
+                await self._serve(token)
+        except TimeoutError:
+            pass  # `end` was called
         except Ended as ended:
-            self.end(ended.code)
+            self._code = self._code or ended.code
         except Problem as problem:
             log.warning("a socket ended: %s", problem)
-            self.end(protocol.GOING_AWAY)
+            self._code = self._code or protocol.GOING_AWAY
         finally:
+            self._scope = None
             await self._leave()
 
     async def refuse(self) -> None:
@@ -94,12 +102,12 @@ class Connection:
         await self._authenticate(token)
         await self._begin(member, after)
         self._writer = asyncio.create_task(self._write())
-        if self._code is None and not self._hub.closing:
-            await self._read()
+        await self._read()
 
     async def _first_frame(self) -> Auth:
         try:
-            message = await self._ws.receive(timeout=AUTH_SECONDS)
+            async with asyncio.timeout(AUTH_SECONDS):  # `receive` would begin anew with every ping
+                message = await self._ws.receive()
         except TimeoutError:
             raise Ended(protocol.AUTH_TIMEOUT) from None
         if message.type is WSMsgType.TEXT:
@@ -119,7 +127,7 @@ class Connection:
         """Queues `ready`, and the stream behind `after`, else behind what was acknowledged."""
         around = self._hub.surroundings
         position = await around.database.read(events.position, member.id)
-        self._replies.append(text_of(Ready(User(member.id, member.username), position.seq, around.epoch)))
+        await self._reply(text_of(Ready(User(member.id, member.username), position.seq, around.epoch)))
         self._stream.restart(position.acked if after is None else after)
         self._set_expiry(member)
         self._wake.set()
@@ -133,15 +141,16 @@ class Connection:
     async def _leave(self) -> None:
         if self._expiry is not None:
             self._expiry.cancel()
-        if self._writer is None:
-            await self._close()
-        else:
-            # `end` has cancelled it once already; a second time would cut the closing handshake short.
-            if self._code is None:
+        try:
+            if self._writer is not None:
                 self._writer.cancel()
-            await asyncio.wait([self._writer])
-        if self._member is not None:
-            self._hub.leave(self, self._member)
+                await asyncio.wait([self._writer])
+            # Only now, when nobody reads or writes any more: aiohttp cuts the closing handshake short under a reader.
+            await self._close()
+        finally:
+            if self._member is not None:
+                self._hub.leave(self, self._member)
+            self._hub.depart(self)
 
     async def _close(self) -> None:
         if not self._ws.closed:
@@ -165,15 +174,28 @@ class Connection:
     async def _handle(self, frame: protocol.ClientFrame) -> None:
         match frame:
             case Ping():
-                self._replies.append(protocol.PONG)
+                await self._reply(protocol.PONG)
             case Resume(after):
                 self._stream.restart(after)
             case Ack(seq):
                 assert self._member is not None
-                await self._hub.surroundings.database.write(events.acknowledge, self._member.id, seq)
+                await self._acknowledge(self._member.id, seq)
             case Auth(token, after):
                 await self._extend(token, after)
         self._wake.set()
+
+    async def _reply(self, text: str) -> None:
+        self._replies.append(text)
+        while len(self._replies) >= MOST_REPLIES and self._writer is not None and not self._writer.done():
+            self._wake.set()
+            self._room.clear()
+            await self._room.wait()
+
+    async def _acknowledge(self, member_id: int, seq: int) -> None:
+        try:
+            await self._hub.surroundings.database.write(events.acknowledge, member_id, seq)
+        except StorageUnavailable:
+            pass  # a full disk, say: the events come again after the next connect, and nothing is lost
 
     async def _extend(self, token: str, after: int | None) -> None:
         """A new token on a live socket: it lives longer, for the same member only."""
@@ -194,23 +216,25 @@ class Connection:
                 await self._wake.wait()
                 self._wake.clear()
                 await self._write_all()
-        except (asyncio.CancelledError, ConnectionError):
-            pass
+        except ConnectionError:
+            pass  # the reader sees it too
         except TimeoutError:
-            self._code = protocol.TOO_SLOW
             assert self._member is not None
             log.warning("member %s is too slow: %s events wait behind number %s", self._member.id,
                         self._stream.waiting, self._stream.last)
+            self.end(protocol.TOO_SLOW)
         except Exception:
             log.exception("a socket's writer failed")
-            self._code = protocol.GOING_AWAY
-        await self._close()
+            self.end(protocol.GOING_AWAY)
+        finally:
+            self._room.set()
 
     async def _write_all(self) -> None:
         assert self._member is not None
         while self._replies or self._stream.behind or self._stream.waiting:
             while self._replies:
                 await self._send(self._replies.pop(0))
+            self._room.set()
             if self._stream.behind:
                 await self._catch_up(self._member.id)
             for frame in self._stream.take():

@@ -46,6 +46,17 @@ class Hub:
         """How many sockets are open."""
         return len(self._all)
 
+    def arrive(self, connection: Connection) -> None:
+        """Somebody opened a socket; who, is not known yet."""
+        self._all.add(connection)
+        self._empty.clear()
+
+    def depart(self, connection: Connection) -> None:
+        """The socket is closed."""
+        self._all.discard(connection)
+        if not self._all:
+            self._empty.set()
+
     def enter(self, connection: Connection, member: Member) -> bool:
         """Adds a socket that has authenticated; False when the member has too many."""
         sockets = self._by_member.setdefault(member.id, set())
@@ -53,8 +64,6 @@ class Hub:
             return False
         sockets.add(connection)
         self._by_session.setdefault(member.session_id, set()).add(connection)
-        self._all.add(connection)
-        self._empty.clear()
         self.surroundings.nudges.listen(member.id, connection)
         return True
 
@@ -68,9 +77,6 @@ class Hub:
         self.surroundings.nudges.leave(member.id, connection)
         _discard(self._by_member, member.id, connection)
         _discard(self._by_session, member.session_id, connection)
-        self._all.discard(connection)
-        if not self._all:
-            self._empty.set()
 
     def session_ended(self, session_id: int) -> None:
         """Closes the sockets of a session that is over."""

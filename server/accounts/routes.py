@@ -5,6 +5,7 @@ import asyncio
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 from msgspec import UNSET
 
@@ -77,12 +78,21 @@ class LoggingIn:
 
     def __init__(self, needs: Needs) -> None:
         self._needs = needs
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def prepare(self, call: Call) -> tuple[Account, str | None]:
         body: Login = call.body
         account = await self._needs.database.read(_find, body.username)
         subject = str(account.id) if account else f"unknown {body.username.casefold()}"
         here = f"{subject} {subject_of(call.address)}"
+        if self._needs.limiter.is_exempt(call.address):
+            return await self._prove(call, account, subject, here)
+        # One after the other, else fifty guesses at once are all let in before the first has failed.
+        async with self._turns.setdefault(here, asyncio.Lock()):
+            return await self._prove(call, account, subject, here)
+
+    async def _prove(self, call: Call, account: Account | None, subject: str, here: str) -> tuple[Account, str | None]:
+        body: Login = call.body
         await self._check_failures(call, account, subject, here)
         right = await self._needs.hasher.verify(body.password, account.password_hash if account else None)
         if account is None or not right:
@@ -215,8 +225,8 @@ def routes(needs: Needs) -> list[Route]:
               stores=SignedIn, problems=("bad_credentials", "suspended", "busy"),
               prepare=logging_in.prepare, store=logging_in.store, finish=finish),
         Route("POST", "/api/token/refresh", "A new pair of tokens for a refresh token", "open", Pair, takes=Refresh,
-              limit="read", body_optional=True, stores=Grant, problems=("token_invalid", "token_reused"),
-              store=refreshing.store, finish=refreshing.finish),
+              limit="read", body_optional=True, beside_body=_refresh_cookie, stores=Grant,
+              problems=("token_invalid", "token_reused"), store=refreshing.store, finish=refreshing.finish),
         Route("POST", "/api/logout", "Sign out: the session's tokens are refused at once", "member", status=204,
               store=log_out, finish=without_cookie),
         Route("GET", "/api/sessions", "One's open sessions, newest first", "member", OpenSession, query=Page,
@@ -247,6 +257,10 @@ def _with_tokens(needs: Needs, answer: Answer) -> Answer:
 
 def _cookie(value: str, seconds: int) -> Cookie:
     return Cookie(COOKIE, value, COOKIE_PATH, seconds)
+
+
+def _refresh_cookie(call: Call) -> bytes:
+    return (call.request.cookies.get(COOKIE) or "").encode(errors="replace")
 
 
 def _visitor(call: Call) -> Visitor:

@@ -91,7 +91,7 @@ class VerifyJob:
     kind = KIND
     concurrency = 8
 
-    def __init__(self, verifier: Verifier, events: EventLog, claimed: Claimed, address_hash: AddressHash,
+    def __init__(self, verifier: Verifier | None, events: EventLog, claimed: Claimed, address_hash: AddressHash,
                  policy: RetryPolicy, timeout: float = 25.0) -> None:
         self._verifier, self._events, self._claimed = verifier, events, claimed
         self._address_hash = address_hash
@@ -99,12 +99,20 @@ class VerifyJob:
 
     async def load(self, tx: Tx, job: Job) -> Account | None:
         account = await queries.account(tx, int(job.key))
-        return account if account is not None and account.email_status == "pending" else None
+        if account is None or account.email_status != "pending":
+            return None
+        if self._verifier is None:  # the key was taken away since it was asked for
+            await self._end(tx, account, "unchecked")
+            return None
+        return account
 
     async def call(self, job: Job, loaded: Account) -> Outcome:
+        assert self._verifier is not None
         return await self._verifier.verify(loaded.email, self._timeout)
 
     async def store(self, tx: Tx, job: Job, loaded: Account, result: Outcome) -> Decision:
+        if result.kind == "claimed":  # also when the member has given the address up meanwhile
+            await answers.remember_claimed(tx, self._address_hash(loaded.email_key))
         account = await queries.account(tx, loaded.id)
         if account is None or account.email_status != "pending":
             return Done()
@@ -124,7 +132,6 @@ class VerifyJob:
             case "verdict":
                 return result.status or "unknown"
             case "claimed":
-                await answers.remember_claimed(tx, self._address_hash(account.email_key))
                 await self._claimed(tx, account.id)
                 return "unknown"
             case "off" if result.reason == "key":

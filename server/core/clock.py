@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 SECOND = 1000
 MINUTE = 60 * SECOND
@@ -20,8 +21,12 @@ def now_ms() -> int:
 
 def iso(ms: int) -> str:
     """The ISO 8601 form used on the wire: UTC, milliseconds, `Z`."""
-    moment = datetime.fromtimestamp(ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
+    return f"{_second(ms // 1000)}.{ms % 1000:03}Z"
+
+
+@lru_cache(maxsize=8192)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def iso_or_none(ms: int | None) -> str | None:

@@ -12,8 +12,9 @@ from server.core.redaction import redact
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = f"{iso(int(record.created * 1000))} {record.levelname.lower()} {record.name}: {_message(self, record)}"
-        # A line break that came from outside must not start a line of its own.
-        return line.replace("\r", "\\r").replace("\n", "\\n") if record.exc_info is None else line
+        # A line break that came from outside must not start a line of its own; those of a traceback are set in.
+        line = line.replace("\r", "\\r")
+        return line.replace("\n", "\\n" if record.exc_info is None else "\n    ")
 
 
 class _JsonFormatter(logging.Formatter):

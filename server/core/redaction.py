@@ -6,10 +6,11 @@ import re
 _RULES = (
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "<token>"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w+/=.~-]+"), r"\1 <secret>"),
-    (re.compile(r"(?i)\b(api_key|api_secret|secret|password|token|access_token|refresh_token)"
-                r"(\"?\s*[=:]\s*\"?)[^\s\"&,;}]+"), r"\1\2<secret>"),
+    (re.compile(r"\b[0-9]{1,16}\.[0-9]{1,16}\.[\w-]{43}(?![\w-])"), "<token>"),
+    (re.compile(r"(?i)(api[_-]key|secret|password(?:_hash)?|token|foyer_refresh)([\"']?\s*[=:]\s*)"
+                r"(?:\"[^\"\n]*\"?|'[^'\n]*'?|[^\s\"'&,;}]+)"), r"\1\2<secret>"),
     (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"), "<e-mail>"),
-    (re.compile(r"(?<![\d.])(?:\d[ -]?){13,19}(?![\d.])"), "<number>"),
+    (re.compile(r"(?<!\d)(?<!\d\.)\d(?:[ -]?\d){12,18}(?!\d)(?!\.\d)"), "<number>"),
 )
 
 

@@ -42,6 +42,9 @@ class EnrichJob:
         subject = await queries.subject(tx, int(job.key))
         if subject is None or subject.status not in ("queued", "running"):
             return None
+        if not self._providers:  # the keys were taken away since it was asked for
+            await self._enricher.end(tx, subject.user_id, "not_configured")
+            return None
         await queries.start(tx, subject.user_id, job.attempts)
         address = self._address_hash(subject.email_key)
         if await answers.claimed(tx, address):
@@ -89,6 +92,9 @@ class EnrichJob:
             await answers.remember_claimed(tx, address)
             await self._enricher.claimed(tx, subject.user_id)
             return Done()
+        current = await queries.subject(tx, subject.user_id)
+        if current is None or current.status not in ("queued", "running"):
+            return Done()  # the verifier learned meanwhile that the person does not want this, or they are gone
         if result.found:
             await self._enricher.found(tx, subject.user_id, *result.found)
             return Done()

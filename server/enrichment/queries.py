@@ -30,10 +30,15 @@ END = """
         answers = answers + 1
     WHERE user_id = $1 AND status IN ('queued', 'running')"""
 FORGET = """
-    UPDATE enrichments SET status = 'not_found', provider = NULL, fields = '{}', updated_at = $2 WHERE user_id = $1"""
+    UPDATE enrichments SET status = 'not_found', provider = NULL, fields = '{}', filled = '{}', updated_at = $2
+    WHERE user_id = $1"""
 READ_SUBJECT = """
     SELECT u.email, u.email_key, e.status, e.requests, e.requested_at
     FROM users u JOIN enrichments e ON e.user_id = u.id WHERE u.id = $1"""
+READ_FILLED = """
+    SELECT u.name, u.title, u.company, u.location, u.bio, u.site, u.avatar_url, e.filled
+    FROM users u JOIN enrichments e ON e.user_id = u.id WHERE u.id = $1"""
+WRITE_FILLED = "UPDATE enrichments SET filled = $2 WHERE user_id = $1"
 # COALESCE keeps what the member wrote, also what they wrote while the provider was being asked.
 FILL_PROFILE = """
     UPDATE users SET name = COALESCE(name, $2), title = COALESCE(title, $3), company = COALESCE(company, $4),
@@ -117,17 +122,22 @@ async def end(tx: Tx, user_id: int, status: Status, provider: str | None, fields
 
 
 async def fill_profile(tx: Tx, user_id: int, fields: dict[str, Field]) -> None:
-    """Fills the profile fields that are empty."""
-    await tx.run(FILL_PROFILE, user_id, *_values(fields))
+    """Fills the profile fields that are empty, and notes which these were: the others are the member's own."""
+    row = await tx.one(READ_FILLED, user_id)
+    if row is not None:
+        new = {name: fields[name].value for name in PROFILE if name in fields and row[name] is None}
+        filled = msgspec.json.decode(row["filled"], type=dict[str, str]) | new
+        await tx.run(FILL_PROFILE, user_id, *_values(new))
+        await tx.run(WRITE_FILLED, user_id, msgspec.json.encode(filled).decode())
 
 
 async def forget(tx: Tx, user_id: int) -> None:
     """Takes back all that providers told: from the profile where it still stands unchanged, and here."""
-    row = await tx.one(READ, user_id)
+    row = await tx.one(READ_FILLED, user_id)
     if row is not None:
-        await tx.run(CLEAR_PROFILE, user_id, *_values(_fields(row)))
+        await tx.run(CLEAR_PROFILE, user_id, *_values(msgspec.json.decode(row["filled"], type=dict[str, str])))
         await tx.run(FORGET, user_id, tx.now)
 
 
-def _values(fields: dict[str, Field]) -> list[str | None]:
-    return [fields[name].value if name in fields else None for name in PROFILE]
+def _values(filled: dict[str, str]) -> list[str | None]:
+    return [filled.get(name) for name in PROFILE]

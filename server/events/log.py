@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from server.core.clock import DAY, iso
 from server.events.nudges import Nudges
@@ -51,7 +52,8 @@ NEXT_SEQ = """
 INSERT_EVENT = "INSERT INTO events (user_id, seq, type, at, data) VALUES ($1, $2, $3, $4, $5)"
 DROP_OLDEST = """
     DELETE FROM events WHERE user_id = $1 AND seq = (
-        SELECT min(seq) FROM events WHERE user_id = $1 AND type = 'post_liked' AND seq > $2 AND seq < $3)"""
+        SELECT seq FROM events WHERE user_id = $1 AND seq > $2 AND seq < $3 AND type = 'post_liked'
+        ORDER BY seq LIMIT 1)"""
 COUNT_DROPPED = "UPDATE users SET events_dropped = events_dropped + 1 WHERE id = $1"
 READ_POSITION = "SELECT event_seq, event_acked FROM users WHERE id = $1"
 READ_AFTER = "SELECT seq, type, at, data FROM events WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
@@ -81,11 +83,14 @@ class EventLog:
         if row is None:
             return 0  # the member is gone, and with them who could be told
         seq: int = row["event_seq"]
-        event = Event(seq, type_, tx.now, data)
         await tx.run(INSERT_EVENT, user_id, seq, type_, tx.now, data)
         await self._bound(tx, user_id, row)
-        tx.after_commit(lambda: self._nudges.tell(user_id, seq, event.frame))
+        tx.after_commit(partial(self._tell, user_id, Event(seq, type_, tx.now, data)))
         return seq
+
+    def _tell(self, user_id: int, event: Event) -> None:
+        if self._nudges.anybody(user_id):
+            self._nudges.tell(user_id, event.seq, event.frame)
 
     async def _bound(self, tx: Tx, user_id: int, row: Row) -> None:
         begin = max(row["event_acked"], row["event_floor"])

@@ -29,6 +29,10 @@ class Nudges:
             if not listeners:
                 del self._listeners[user_id]
 
+    def anybody(self, user_id: int) -> bool:
+        """Whether somebody listens for the member."""
+        return user_id in self._listeners
+
     def tell(self, user_id: int, seq: int, frame: str) -> None:
         """Nudges everybody who listens for the member."""
         for listener in tuple(self._listeners.get(user_id, ())):

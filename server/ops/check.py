@@ -6,15 +6,13 @@ from server.storage import Tx
 INVARIANTS: tuple[tuple[str, str], ...] = (
     ("like_count of a post is not the number of its likes", """
         SELECT 'post ' || p.id AS what FROM posts p
-        WHERE p.like_count <> (SELECT count(*) FROM likes l WHERE l.post_id = p.id)"""),
+        WHERE p.like_count <> (
+            SELECT count(*) FROM likes l WHERE l.post_id = p.id AND l.taken_back_at IS NULL)"""),
     ("a member likes a post of their own", """
         SELECT 'post ' || p.id AS what FROM likes l JOIN posts p ON p.id = l.post_id WHERE l.user_id = p.author_id"""),
     ("a member likes a post twice", """
         SELECT 'post ' || post_id || ', member ' || user_id AS what FROM likes
         GROUP BY post_id, user_id HAVING count(*) > 1"""),
-    ("a like without a notice to the author", """
-        SELECT 'like ' || l.id AS what FROM likes l
-        WHERE NOT EXISTS (SELECT 1 FROM like_notices n WHERE n.post_id = l.post_id AND n.user_id = l.user_id)"""),
     ("post_count of a member is not the number of their posts", """
         SELECT 'member ' || u.id AS what FROM users u
         WHERE u.post_count <> (SELECT count(*) FROM posts p WHERE p.author_id = u.id)"""),

@@ -63,10 +63,10 @@ Send <code>Authorization: Bearer &lt;access token&gt;</code> where a token is ne
 
 _SOCKET = """
 <h2 id="socket">The socket: /ws</h2>
-<p>Text frames, one JSON object each. Send <code>{"type":"auth","token":"...","after":7}</code> within 10 seconds, or the
-token in the <code>Authorization</code> header; never in the URL. The server answers
-<code>{"type":"ready","user":{...},"seq":9,"epoch":"..."}</code> and sends every event behind <code>after</code> in order,
-then live: <code>{"type":"enriched","seq":8,"at":"...","data":{...}}</code>. Acknowledge with
+<p>Text frames, one JSON object each. Send <code>{"type":"auth","token":"...","after":7}</code> within 10 seconds, or
+the token in the <code>Authorization</code> header; never in the URL. The server answers
+<code>{"type":"ready","user":{...},"seq":9,"epoch":"..."}</code> and sends every event behind <code>after</code> in
+order, then live: <code>{"type":"enriched","seq":8,"at":"...","data":{...}}</code>. Acknowledge with
 <code>{"type":"ack","seq":8}</code>; without <code>after</code> the stream begins behind the last acknowledged event.
 <code>{"type":"resume","after":N}</code> begins again, <code>{"type":"ping"}</code> is answered by <code>pong</code>,
 <code>{"type":"gap","from":N}</code> says that older events are gone.</p>"""

@@ -96,18 +96,18 @@ class Memory:
 
     # -- changes, after a commit
 
-    def post_changed(self, post: Post) -> None:
+    def post_changed(self, post_id: int, prefix: bytes, author_id: int) -> None:
         """The post has new content or another number of likes."""
-        self._change(("post", post.id))
-        self._put(post.id, encoded(post), post.author.id)
+        self._change(("post", post_id))
+        self._put(post_id, prefix, author_id)
 
-    def like_changed(self, post: Post, member_id: int, liked: bool) -> None:
+    def like_changed(self, post_id: int, prefix: bytes, author_id: int, member_id: int, liked: bool) -> None:
         """The member likes the post, or no longer does."""
-        self.post_changed(post)
-        self._change(("likes", member_id))
-        self._change(("pages", True))
-        self._pages[True].clear()
-        self._set_liked(member_id, post.id, liked)
+        self._change(("post", post_id), ("likes", member_id), ("pages", True))
+        self._put(post_id, prefix, author_id)
+        if self._pages[True]:
+            self._pages[True].clear()
+        self._set_liked(member_id, post_id, liked)
 
     def posts_changed(self, gone: int | None = None) -> None:
         """There is a post more, or one less."""
@@ -124,9 +124,10 @@ class Memory:
         for post_id in [id_ for id_, (_, author) in self._posts.items() if author == author_id]:
             self._drop(post_id)
 
-    def _change(self, subject: Hashable) -> None:
+    def _change(self, *subjects: Hashable) -> None:
         self.stamp += 1
-        self._stamps[subject] = self.stamp
+        for subject in subjects:
+            self._stamps[subject] = self.stamp
         if len(self._stamps) > MOST_STAMPS:
             self._stamps.clear()
             self._floor = self.stamp
@@ -134,9 +135,9 @@ class Memory:
     # -- keeping within bounds
 
     def _put(self, post_id: int, prefix: bytes, author_id: int) -> None:
-        self._drop(post_id)
+        known = self._posts.get(post_id)
+        self._bytes += len(prefix) - (len(known[0]) if known else 0)
         self._posts[post_id] = (prefix, author_id)
-        self._bytes += len(prefix)
         while self._bytes > MOST_BYTES:
             self._drop(next(iter(self._posts)))
 
@@ -146,12 +147,14 @@ class Memory:
             self._bytes -= len(found[0])
 
     def _set_liked(self, member_id: int, post_id: int, liked: bool) -> None:
-        known = self._liked.setdefault(member_id, {})
-        if len(known) >= MOST_LIKES_EACH:
+        known = self._liked.get(member_id)
+        if known is None:
+            known = self._liked[member_id] = {}
+            if len(self._liked) > MOST_MEMBERS:
+                self._liked.popitem(last=False)
+        elif len(known) >= MOST_LIKES_EACH:
             known.clear()
         known[post_id] = liked
-        if len(self._liked) > MOST_MEMBERS:
-            self._liked.popitem(last=False)
 
 
 def joined(posts: list[bytes], cursor: str | None) -> bytes:

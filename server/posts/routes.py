@@ -55,9 +55,9 @@ class Reading:
     async def load_likers(self, tx: Tx, call: Call) -> Answer:
         await existing(tx, call.id)
         page: LikersPage = call.query
-        before = cursor.decode("likes", page.cursor, 1)[0] if page.cursor else MAX_ID
-        found = await queries.likers(tx, call.id, before, page.limit + 1)
-        more = cursor.encode("likes", found[page.limit - 1][0]) if len(found) > page.limit else None
+        at, user_id = cursor.decode("likers", page.cursor, 2) if page.cursor else (MAX_ID, MAX_ID)
+        found = await queries.likers(tx, call.id, (at, user_id), page.limit + 1)
+        more = _behind(*found[page.limit - 1]) if len(found) > page.limit else None
         return Answer(Listing([liker for _, liker in found[:page.limit]], more))
 
 
@@ -81,10 +81,10 @@ class Writing:
         return Answer(status=204)
 
     async def like(self, tx: Tx, call: Call, prepared: None) -> Answer:
-        return Answer(await self._posts.like(tx, call.me, call.id))
+        return Answer(raw=_enveloped(await self._posts.like(tx, call.me, call.id)))
 
     async def unlike(self, tx: Tx, call: Call, prepared: None) -> Answer:
-        return Answer(await self._posts.unlike(tx, call.me, call.id))
+        return Answer(raw=_enveloped(await self._posts.unlike(tx, call.me, call.id)))
 
 
 def routes(posts: Posts, memory: Memory) -> list[Route]:
@@ -132,6 +132,10 @@ def _cursor(query: Feed, last: Post) -> str:
     if _kind(query) == "likes":
         return cursor.encode("likes", last.id, last.like_count)
     return cursor.encode("new", last.id)
+
+
+def _behind(at: int, liker: Liker) -> str:
+    return cursor.encode("likers", at, liker.id)
 
 
 def _enveloped(post: bytes) -> bytes:

@@ -1,14 +1,17 @@
 """The rules of posts and likes."""
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 from msgspec import UNSET
 
 from server.core.errors import Problem
 from server.events import EventLog
 from server.posts import queries
-from server.posts.memory import Memory
+from server.posts.memory import Memory, encoded, whole
 from server.posts.model import Author, ChangePost, NewPost, Post
+from server.posts.queries import Liked
 from server.storage import Tx
 from server.web.route import Member
 
@@ -35,7 +38,7 @@ class Posts:
                           status=403)
         post = await existing(tx, await queries.insert_post(tx, member.id, body.title, body.text, body.link))
         tx.after_commit(self._memory.posts_changed)
-        tx.after_commit(lambda: self._memory.post_changed(post))
+        tx.after_commit(lambda: self._memory.post_changed(post.id, encoded(post), post.author.id))
         return post
 
     async def change(self, tx: Tx, member: Member, post_id: int, body: ChangePost) -> Post:
@@ -46,7 +49,7 @@ class Posts:
         link = post.link if body.link is UNSET else body.link
         await queries.update_post(tx, post_id, body.title or post.title, body.text or post.text, link)
         changed = await existing(tx, post_id)
-        tx.after_commit(lambda: self._memory.post_changed(changed))
+        tx.after_commit(lambda: self._memory.post_changed(post_id, encoded(changed), changed.author.id))
         return changed
 
     async def delete(self, tx: Tx, member: Member, post_id: int) -> None:
@@ -57,36 +60,43 @@ class Posts:
         await queries.delete_post(tx, post_id, post.author.id)
         tx.after_commit(lambda: self._memory.posts_changed(gone=post_id))
 
-    async def like(self, tx: Tx, member: Member, post_id: int) -> Post:
-        """Likes a post; a second time changes nothing. The author is told once."""
-        post = await existing(tx, post_id)
+    async def like(self, tx: Tx, member: Member, post_id: int) -> bytes:
+        """Likes a post; a second time changes nothing. The author is told once. Gives the post as JSON."""
+        found = await queries.post_and_member(tx, post_id, member.id)
+        if found is None:
+            raise no_such_post()
+        post, liker = found
         if post.author.id == member.id:
             raise Problem("own_post", "One's own post cannot be liked.")
-        if await queries.insert_like(tx, post_id, member.id):
+        liked = await queries.insert_like(tx, post_id, member.id)
+        if liked is not Liked.NOTHING:
             post.like_count += 1
-            await self._tell_author(tx, post, member)
+        if liked is Liked.NEW:
+            news = LikeNews(post_id, liker, post.like_count)
+            await self._events.append(tx, post.author.id, "post_liked", msgspec.json.encode(news).decode())
         return self._liked(tx, post, member, True)
 
-    async def unlike(self, tx: Tx, member: Member, post_id: int) -> Post:
-        """Takes a like back; a second time changes nothing."""
+    async def unlike(self, tx: Tx, member: Member, post_id: int) -> bytes:
+        """Takes a like back; a second time changes nothing. Gives the post as JSON."""
         post = await existing(tx, post_id)
         if await queries.delete_like(tx, post_id, member.id):
             post.like_count -= 1
         return self._liked(tx, post, member, False)
 
-    def _liked(self, tx: Tx, post: Post, member: Member, liked: bool) -> Post:
-        tx.after_commit(lambda: self._memory.like_changed(post, member.id, liked))
-        return msgspec.structs.replace(post, liked=liked)
-
-    async def _tell_author(self, tx: Tx, post: Post, member: Member) -> None:
-        if await queries.first_notice(tx, post.id, member.id):
-            news = LikeNews(post.id, await queries.author(tx, member.id), post.like_count)
-            await self._events.append(tx, post.author.id, "post_liked", msgspec.json.encode(news).decode())
+    def _liked(self, tx: Tx, post: Post, member: Member, liked: bool) -> bytes:
+        prefix = encoded(post)
+        tx.after_commit(partial(self._memory.like_changed, post.id, prefix, post.author.id, member.id, liked))
+        return whole(prefix, liked)
 
 
 async def existing(tx: Tx, post_id: int) -> Post:
     """The post; raises Problem 404."""
     post = await queries.post(tx, post_id)
     if post is None:
-        raise Problem("not_found", "There is no such post.")
+        raise no_such_post()
     return post
+
+
+def no_such_post() -> Problem:
+    """The 404."""
+    return Problem("not_found", "There is no such post.")

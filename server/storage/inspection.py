@@ -23,7 +23,7 @@ def inspect(path: Path, function: Callable[[Tx], Awaitable[T]]) -> T:
         raw.row_factory = sqlite.Row
         raw.execute("PRAGMA query_only=ON")
         raw.execute("BEGIN")
-        return drive(function(SqliteTx(raw, now_ms())))  # type: ignore[arg-type]
+        return drive(function(SqliteTx(raw.cursor(), now_ms())))  # type: ignore[arg-type]
     except sqlite.Error as error:
         raise ConfigError(f"[database] url: {path} cannot be read: {error}") from None
     finally:

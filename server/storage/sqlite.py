@@ -1,17 +1,19 @@
 """SQLite behind the `Database` interface: one writer with group commit, one reader that batches.
 
-Writing: transactions that wait at the same moment share one BEGIN ... COMMIT, a SAVEPOINT each; each is answered only
-after the COMMIT. So durability costs one fsync for many. Reading: what waits in the same turn of the loop travels to
-the reader's thread together and sees one snapshot. The functions are coroutines that await only their `tx`; they are
-driven to their end in one go on the connection's thread, so a cancelled request cannot leave anything half done.
+Writing: transactions that wait at the same moment share one BEGIN ... COMMIT (and get a SAVEPOINT each when one of them
+fails); each is answered only after the COMMIT. So durability costs one fsync for many. Reading: what waits in the same
+turn of the loop travels to the reader's thread together and sees one snapshot. The functions are coroutines that await
+only their `tx`; they are driven to their end in one go on the connection's thread, so a cancelled request cannot leave
+anything half done.
 """
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -28,38 +30,41 @@ Outcome = tuple["asyncio.Future[Any]", "SqliteTx | None", Any, BaseException | N
 
 log = logging.getLogger("foyer.storage")
 GROUP = 256  # how many transactions share a commit at the most: bounds what one fault can take along
+PATIENCE = 32  # how many turns of the loop a group waits at the most, as long as each brings more
 QUEUE = 10_000  # how many may wait before the next is told that we are too busy
-_NAMES = tuple(str(number) for number in range(1, 100))
+
+
+@cache
+def _numbered(sql: str) -> str:
+    """The statement with SQLite's own numbered parameters: `$1` would be a *named* one, and a sequence bound to names
+    goes by their order of appearance."""
+    return re.sub(r"\$(?=\d)", "?", sql)
 
 
 class SqliteTx:
     """A transaction on the thread of its connection."""
 
-    __slots__ = ("now", "actions", "_execute")
+    __slots__ = ("now", "actions", "_cursor")
 
-    def __init__(self, raw: Any, now: int) -> None:
+    def __init__(self, cursor: Any, now: int) -> None:
         self.now = now
         self.actions: list[Callable[[], None]] = []
-        self._execute = raw.execute
-
-    def _cursor(self, sql: str, args: tuple[Any, ...]) -> Any:
-        # SQLite takes $1 as a *named* parameter; a sequence would bind by order of appearance.
-        return self._execute(sql, dict(zip(_NAMES, args)))
+        self._cursor = cursor  # one for all: whatever a statement gives is taken at once
 
     async def one(self, sql: str, *args: Any) -> Row | None:
         # All rows are taken, else a statement with RETURNING stays unfinished.
-        rows = self._cursor(sql, args).fetchall()
+        rows = self._cursor.execute(_numbered(sql), args).fetchall()
         return rows[0] if rows else None
 
     async def all(self, sql: str, *args: Any) -> list[Row]:
-        return cast(list[Row], self._cursor(sql, args).fetchall())
+        return cast(list[Row], self._cursor.execute(_numbered(sql), args).fetchall())
 
     async def value(self, sql: str, *args: Any) -> Any:
-        rows = self._cursor(sql, args).fetchall()
+        rows = self._cursor.execute(_numbered(sql), args).fetchall()
         return rows[0][0] if rows else None
 
     async def run(self, sql: str, *args: Any) -> int:
-        return cast(int, self._cursor(sql, args).rowcount)
+        return cast(int, self._cursor.execute(_numbered(sql), args).rowcount)
 
     def after_commit(self, action: Callable[[], None]) -> None:
         self.actions.append(action)
@@ -78,13 +83,16 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
 class Lane:
     """A connection and the functions that wait for it; they go to its thread in groups."""
 
-    def __init__(self, connection: Connection, run_group: Callable[[Any, Sequence[Job]], list[Outcome]]) -> None:
+    def __init__(self, connection: Connection, run_group: Callable[[Any, Sequence[Job]], list[Outcome]],
+                 patience: int) -> None:
         self.connection = connection
-        self._run_group = run_group
+        self._run_group, self._patience = run_group, patience
         self._waiting: deque[Job] = deque()
-        self._idle = True
+        self._busy = False
         self._closed = False
         self._loop = asyncio.get_running_loop()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def add(self, job: Callable[[SqliteTx], Any]) -> asyncio.Future[Any]:
         """Queues the function; the future has its result once it is durable."""
@@ -94,10 +102,10 @@ class Lane:
             raise Problem("busy", "Too many requests wait for the database.", headers={"Retry-After": "2"})
         future: asyncio.Future[Any] = self._loop.create_future()
         self._waiting.append((future, job))
-        if self._idle:
-            self._idle = False
-            # Not at once: what else comes in this turn of the loop shares the hop.
-            self._loop.call_soon(self.connection.submit, self._drain)
+        if not self._busy:
+            self._busy = True
+            self._idle.clear()
+            self._loop.call_soon(self._gather, 1, self._patience)
         return future
 
     @property
@@ -105,20 +113,14 @@ class Lane:
         """How many functions wait."""
         return len(self._waiting)
 
-    def _drain(self) -> None:
-        """On the connection's thread: group after group until nothing waits."""
-        while True:
-            group = self._take()
-            if group:
-                outcomes = self._run_group(self.connection.raw, group)
-                self._loop.call_soon_threadsafe(_deliver, outcomes)
-                continue
-            # Idle is said first and the queue looked at again after it: what is added in between is either seen here or
-            # submits a drain of its own. A drain too many finds nothing and ends.
-            self._idle = True
-            if not (self._waiting and self._idle):
-                return
-            self._idle = False
+    def _gather(self, seen: int, patience: int) -> None:
+        """Sends a group off, once a turn of the loop has brought nothing more: what comes together shares the hop and
+        the commit, and the two threads do not wrestle for the interpreter while requests still pour in."""
+        waiting = len(self._waiting)
+        if patience and seen < waiting < GROUP:
+            self._loop.call_soon(self._gather, waiting, patience - 1)
+        else:
+            self.connection.submit(partial(self._work, self._take()))
 
     def _take(self) -> list[Job]:
         group: list[Job] = []
@@ -128,16 +130,23 @@ class Lane:
                 group.append(job)
         return group
 
-    def _tell(self, done: asyncio.Future[None]) -> None:
-        self._loop.call_soon_threadsafe(done.set_result, None)
+    def _work(self, group: list[Job]) -> None:
+        """On the connection's thread."""
+        outcomes = self._run_group(self.connection.raw, group) if group else []
+        self._loop.call_soon_threadsafe(self._finish, outcomes)
+
+    def _finish(self, outcomes: list[Outcome]) -> None:
+        _deliver(outcomes)
+        if self._waiting:
+            self._loop.call_soon(self._gather, 0, self._patience)
+        else:
+            self._busy = False
+            self._idle.set()
 
     async def close(self) -> None:
         """Finishes what waits, then closes the connection."""
         self._closed = True
-        done = self._loop.create_future()
-        self.connection.submit(self._drain)
-        self.connection.submit(partial(self._tell, done))
-        await done
+        await self._idle.wait()
         await self.connection.close()
 
 
@@ -178,8 +187,8 @@ class SqliteDatabase:
         self.path = path
         self.refuses_writes = False
         self._clock = clock
-        self._writer = Lane(writer, self._commit_group)
-        self._reader = Lane(reader, self._read_group)
+        self._writer = Lane(writer, self._commit_group, PATIENCE)
+        self._reader = Lane(reader, self._read_group, 1)
 
     async def read(self, function: TxFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return cast(T, await self._reader.add(lambda tx: function(tx, *args, **kwargs)))
@@ -214,8 +223,10 @@ class SqliteDatabase:
 
     def _commit_group(self, raw: Any, group: Sequence[Job]) -> list[Outcome]:
         try:
-            raw.execute("BEGIN IMMEDIATE")
-            outcomes = [self._attempt_alone(raw, job) for job in group]
+            outcomes = self._together(raw, group)
+            if outcomes is None:
+                _roll_back(raw)
+                outcomes = self._each_in_savepoint(raw, group)
             raw.execute("COMMIT")
             self.refuses_writes = False
             return outcomes
@@ -225,6 +236,24 @@ class SqliteDatabase:
             self.refuses_writes = True
             told = _unavailable(error)
             return _fail(group, told if isinstance(told, Problem) else StorageUnavailable())
+
+    def _together(self, raw: Any, group: Sequence[Job]) -> list[Outcome] | None:
+        """Runs the group without savepoints, which cost a copy of every page that changes; None when one of it failed
+        after it had changed something. Then the group runs again: a function must bear that anyway, because a database
+        with many writers runs it again when they collide."""
+        outcomes = []
+        raw.execute("BEGIN IMMEDIATE")
+        for job in group:
+            before = raw.total_changes
+            outcome = self._attempt(raw, job)
+            if outcome[3] is not None and (raw.total_changes != before or not raw.in_transaction):
+                return None
+            outcomes.append(outcome)
+        return outcomes
+
+    def _each_in_savepoint(self, raw: Any, group: Sequence[Job]) -> list[Outcome]:
+        raw.execute("BEGIN IMMEDIATE")
+        return [self._attempt_alone(raw, job) for job in group]
 
     def _attempt_alone(self, raw: Any, job: Job) -> Outcome:
         raw.execute("SAVEPOINT one")
@@ -238,7 +267,7 @@ class SqliteDatabase:
 
     def _attempt(self, raw: Any, job: Job) -> Outcome:
         future, function = job
-        tx = SqliteTx(raw, self._clock())
+        tx = SqliteTx(raw.cursor(), self._clock())
         try:
             return future, tx, drive(function(tx)), None
         except Exception as error:
@@ -257,7 +286,7 @@ def _roll_back(raw: Any) -> None:
 def _pragmas(durability: str) -> tuple[str, ...]:
     synchronous = "FULL" if durability == "full" else "NORMAL"
     return ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "busy_timeout=5000",
-            "journal_size_limit=67108864")
+            "journal_size_limit=67108864", "wal_autocheckpoint=8000", "cache_size=-16384")
 
 
 async def open_database(path: Path, *, durability: str = "full", clock: Clock = now_ms) -> SqliteDatabase:
@@ -271,7 +300,7 @@ async def open_database(path: Path, *, durability: str = "full", clock: Clock = 
     except sqlite.Error as error:
         raise ConfigError(f"[database] url: {path} cannot be opened: {error}") from None
     try:
-        reader = await opened(path, ("query_only=ON", "busy_timeout=5000"))
+        reader = await opened(path, ("query_only=ON", "busy_timeout=5000", "cache_size=-8192"))
     except BaseException:
         await writer.close()
         raise

@@ -1,4 +1,4 @@
-"""The one middleware around everything: request id, errors as problems, counting, the log of slow and failed requests.
+"""The one guard around everything: request id, errors as problems, counting, the log of slow and failed requests.
 
 Each middleware costs some percent of the throughput, so what could be several flat ones is one function in this order.
 """
@@ -9,7 +9,8 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from weakref import WeakKeyDictionary
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -21,23 +22,38 @@ from server.web.metrics import Metrics
 from server.web.route import REQUEST_ID
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+PathHandler = Callable[[web.Request, Mapping[str, str]], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger("foyer.web")
 SLOW = 1.0  # seconds
 _SANE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _PREFIX = secrets.token_hex(5)
 _NUMBERS = itertools.count(1)
+_names: WeakKeyDictionary[web.AbstractRoute, str] = WeakKeyDictionary()
 
 
-def guard(metrics: Metrics, vary_origin: bool) -> Middleware:
-    """Makes the middleware. `vary_origin`: other web sites may use the API, so caches must tell origins apart."""
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+class Guard:
+    """What stands around every handler. `vary_origin`: other web sites may use the API, so caches must tell origins
+    apart."""
+
+    def __init__(self, metrics: Metrics, vary_origin: bool) -> None:
+        self._metrics, self._vary_origin = metrics, vary_origin
+
+    def middleware(self) -> Middleware:
+        """The guard as aiohttp's middleware, for what the dispatcher does not know."""
+        @web.middleware
+        async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self.around(request, lambda request, _: handler(request), _route(request), {})
+        return middleware
+
+    async def around(self, request: web.Request, handler: PathHandler, route: str,
+                     path: Mapping[str, str]) -> web.StreamResponse:
+        """The handler's answer, or the problem that it raised."""
         begin = time.perf_counter()
         request_id = request[REQUEST_ID] = _request_id(request.headers.get("X-Request-ID"))
         current_request_id.set(request_id)
         try:
-            response = await handler(request)
+            response = await handler(request, path)
         except Problem as problem:
             response = problem_response(problem, request_id)
         except web.HTTPException as error:
@@ -45,19 +61,26 @@ def guard(metrics: Metrics, vary_origin: bool) -> Middleware:
         except ConnectionError:
             raise
         except Exception:
-            log.exception("request %s failed: %s", request_id, _route(request))
+            log.exception("request %s failed: %s", request_id, route)
             response = problem_response(Problem("internal", CODES["internal"][1] + "."), request_id)
-        if vary_origin and not response.prepared:
+        if self._vary_origin and not response.prepared:
             response.headers.add("Vary", "Origin")
-        _account(metrics, request, response.status, time.perf_counter() - begin, request_id)
+        self._account(route, response.status, time.perf_counter() - begin, request_id)
         return response
-    return middleware
+
+    def _account(self, route: str, status: int, seconds: float, request_id: str) -> None:
+        self._metrics.requests.count(route, status, seconds)
+        if status >= 500 or (seconds > SLOW and status != 101):
+            log.warning("%s -> %s in %.3f s (request %s)", route, status, seconds, request_id)
 
 
 def problem_response(problem: Problem, request_id: str) -> web.Response:
     """The problem as an answer."""
-    return reply.response(problems.body(problem, request_id), problem.status, problems.CONTENT_TYPE, request_id,
+    made = reply.response(problems.body(problem, request_id), problem.status, problems.CONTENT_TYPE, request_id,
                           problems.headers(problem))
+    if problem.headers.get("Connection") == "close":
+        made.force_close()  # the header alone does not close anything
+    return made
 
 
 def _request_id(given: str | None) -> str:
@@ -67,12 +90,10 @@ def _request_id(given: str | None) -> str:
 
 
 def _route(request: web.Request) -> str:
-    resource = request.match_info.route.resource
-    return f"{request.method} {resource.canonical}" if resource is not None else "unknown"
-
-
-def _account(metrics: Metrics, request: web.Request, status: int, seconds: float, request_id: str) -> None:
-    route = _route(request)
-    metrics.request(route, status, seconds)
-    if status >= 500 or (seconds > SLOW and status != 101):
-        log.warning("%s -> %s in %.3f s (request %s)", route, status, seconds, request_id)
+    route = request.match_info.route
+    name = _names.get(route)
+    if name is None:
+        if route.resource is None:
+            return "unknown"
+        name = _names[route] = f"{route.method} {route.resource.canonical}"
+    return name

@@ -5,7 +5,6 @@ Here, and in the job worker, transactions are opened; nowhere else.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +17,7 @@ from server.core.errors import Problem
 from server.core.units import Network, Rate
 from server.storage import Database, Tx
 from server.web import bodies, idempotency, problems, reply
+from server.web.dispatch import RouteHandler
 from server.web.fields import MAX_ID
 from server.web.idempotency import Kept, Key
 from server.web.limits import Limiter, client_address, subject_of
@@ -31,35 +31,39 @@ class Machine:
     """Makes aiohttp handlers out of routes."""
 
     def __init__(self, database: Database, authenticate: Authenticate, limiter: Limiter, rates: Mapping[str, Rate],
-                 trusted: tuple[Network, ...], secure: bool) -> None:
+                 trusted: tuple[Network, ...], secure: bool, plain: bool) -> None:
         self._database, self._authenticate = database, authenticate
         self._limiter, self._rates = limiter, rates
-        self._trusted, self._secure = trusted, secure
+        self._trusted, self._secure, self._plain = trusted, secure, plain
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    def handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """The handler of one route."""
-        async def handle(request: web.Request) -> web.StreamResponse:
+    def handler(self, route: Route) -> RouteHandler:
+        """The handler of one route; it takes the request and the variable parts of its path."""
+        write, query, is_open = route.store is not None, route.query, route.who == "open"
+        limited = route.rate != "none" and self._limiter.enabled
+
+        async def handle(request: web.Request, path: Mapping[str, str]) -> web.StreamResponse:
             call = Call(request, request[REQUEST_ID], self.address(request))
-            await self._who(route, call)
-            self._limit(route, call)
-            raw = await self._came(route, call)
-            if route.store is None:
-                answer = await self._read(route, call)
-            else:
-                answer = await self._write(route, call, raw)
-            return reply.of(answer, call.request_id, self._secure)
+            if not is_open:
+                await self._who(route, call)
+            if limited:
+                self._limit(route, call)
+            _read_path(call, path)
+            if query is not None:
+                call.query = bodies.from_query(query, request.query)
+            answer = await (self._write(route, call) if write else self._read(route, call))
+            return reply.of(answer, request, call.request_id, self._secure, self._plain)
         return handle
 
     def address(self, request: web.Request) -> str:
         """The client's address."""
-        return client_address(request.remote, request.headers.get("X-Forwarded-For"), self._trusted)
+        # A proxy may add a header line of its own behind the one that the client made up.
+        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())) if self._trusted else None
+        return client_address(request.remote, forwarded, self._trusted)
 
     # -- who
 
     async def _who(self, route: Route, call: Call) -> None:
-        if route.who == "open":
-            return
         header = call.request.headers.get("Authorization")
         if header is None and route.who == "anyone":
             return
@@ -70,29 +74,12 @@ class Machine:
     # -- allowed
 
     def _limit(self, route: Route, call: Call) -> None:
-        if route.rate == "none" or not self._limiter.enabled or self._limiter.is_exempt(call.address):
+        if self._limiter.is_exempt(call.address):
             return
         subject = f"member {call.member.id}" if call.member else subject_of(call.address)
         self._limiter.take(route.rate, self._rates[route.rate], subject)
 
     # -- what came
-
-    async def _came(self, route: Route, call: Call) -> bytes:
-        self._path(call)
-        if route.query is not None:
-            call.query = bodies.from_query(route.query, call.request.query)
-        if route.store is None or not call.request.body_exists:
-            raw = b""
-        else:
-            raw = await _body(call.request)
-        return raw
-
-    def _path(self, call: Call) -> None:
-        for name, value in call.request.match_info.items():
-            if name == "id":
-                call.id = _id(value)
-            else:
-                call.name = value
 
     def _decode(self, route: Route, call: Call, raw: bytes) -> None:
         if route.takes is None or (route.body_optional and not raw):
@@ -113,11 +100,13 @@ class Machine:
         assert route.load is not None
         return await self._database.read(route.load, call)
 
-    async def _write(self, route: Route, call: Call, raw: bytes) -> Answer:
+    async def _write(self, route: Route, call: Call) -> Answer:
+        raw = await _body(call.request) if call.request.body_exists else b""
         header = call.request.headers.get("Idempotency-Key") if route.method == "POST" else None
         if header is None:
             return self._finish(route, call, await self._do(route, call, raw, None))
-        key = idempotency.key_of(header, route.key, call.me_id, raw)
+        told = raw + route.beside_body(call) if route.beside_body else raw
+        key = idempotency.key_of(header, route.key, call.me_id, told)
         async with self._alone(key):
             return self._finish(route, call, await self._once(route, call, raw, key))
 
@@ -169,6 +158,14 @@ class Machine:
         return route.finish(call, given) if route.finish else given
 
 
+def _read_path(call: Call, path: Mapping[str, str]) -> None:
+    for name, value in path.items():
+        if name == "id":
+            call.id = _id(value)
+        else:
+            call.name = value
+
+
 def bearer(header: str | None) -> str:
     """The token of an Authorization header (RFC 6750); raises Problem 401."""
     scheme, _, token = (header or "").partition(" ")
@@ -184,10 +181,12 @@ async def _body(request: web.Request) -> bytes:
     except TimeoutError:
         raise Problem("request_timeout", f"The body did not arrive within {BODY_SECONDS:g} s.",
                       headers={"Connection": "close"}) from None
+    except web.RequestPayloadError:
+        raise Problem("malformed", "The body's encoding cannot be undone.", headers={"Connection": "close"}) from None
 
 
 def _id(value: str) -> int:
-    if not re.fullmatch("[0-9]{1,16}", value, re.ASCII) or int(value) > MAX_ID:
+    if not (value.isascii() and value.isdigit()) or len(value) > 16 or int(value) > MAX_ID:
         raise Problem("not_found", "There is nothing with that id.")
     return int(value)
 

@@ -50,7 +50,7 @@ def headers(problem: Problem) -> dict[str, str]:
 def from_status(status: int, detail: str | None = None) -> Problem:
     """The problem for an HTTP status that something other than a feature chose."""
     code = _BY_STATUS.get(status, "malformed" if 400 <= status < 500 else "internal")
-    return Problem(code, detail or CODES[code][1] + ".", status=status)
+    return Problem(code, detail or CODES[code][1] + ".")
 
 
 def from_http(error: web.HTTPException) -> Problem:

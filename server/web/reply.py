@@ -7,9 +7,12 @@ import msgspec
 from aiohttp import web
 from multidict import CIMultiDict
 
+from server.web import ready
 from server.web.route import Answer, Cookie, Listing
 
 _encode = msgspec.json.Encoder().encode
+
+_JSON = "application/json"
 
 # Nothing of the API may be framed, sniffed, cached on the way or run as a page.
 _API_HEADERS = {
@@ -19,6 +22,7 @@ _API_HEADERS = {
     "Server": "Foyer",
     "X-Content-Type-Options": "nosniff",
 }
+ready.prepare_heads(_API_HEADERS)
 PAGE_POLICY = ("default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 
 
@@ -41,12 +45,17 @@ def response(body: bytes | None, status: int, content_type: str, request_id: str
     return web.Response(body=body, status=status, headers=headers)
 
 
-def of(answer: Answer, request_id: str, secure: bool) -> web.Response:
-    """The response for an answer; `secure` when the outside speaks https, for the cookies."""
+def of(answer: Answer, request: web.Request, request_id: str, secure: bool, plain: bool) -> web.StreamResponse:
+    """The response for an answer.
+
+    `secure`: the outside speaks https, for the cookies. `plain`: something else adds headers to responses, so it must
+    be one of aiohttp's own.
+    """
     body = None if answer.status == 204 else answer.raw if answer.raw is not None else encode(answer.data)
-    extra = answer.headers
-    if answer.location:
-        extra = {**extra, "Location": answer.location}
+    bare = not (plain or answer.cookies or answer.headers or answer.location)
+    if bare and body is not None and answer.content_type == _JSON and ready.possible(request, answer.status):
+        return ready.ReadyResponse(request_id, answer.status, body)
+    extra = {**answer.headers, "Location": answer.location} if answer.location else answer.headers
     made = response(body, answer.status, answer.content_type, request_id, extra)
     for cookie in answer.cookies:
         _set(made, cookie, secure)

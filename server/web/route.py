@@ -109,6 +109,7 @@ class Route:
     also: tuple[tuple[int, str], ...] = ()  # codes that come with another status here than their own
     limit: Literal["read", "write", "signup", "login", "none"] | None = None
     body_optional: bool = False
+    beside_body: Callable[[Call], bytes] | None = None  # what else than the body makes it another request (a cookie)
     stores: Any = None  # the type of what `finish` takes, when it differs from `gives`
     load: Callable[[Any, Call], Awaitable[Answer]] | None = None
     recall: Callable[[Call], Answer | None] | None = None

@@ -1,0 +1,64 @@
+"""The servers that are measured, each a process of its own on one core; the load comes from another core."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.bench.data import SECRET
+
+ROOT = Path(__file__).resolve().parents[2]
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = {CORES[0]}, {CORES[-1]}
+
+EMPTY = """
+import asyncio, sys, uvloop
+from aiohttp import web
+async def main():
+    async def empty(request):
+        return web.json_response({})
+    app = web.Application()
+    app.router.add_get("/", empty)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print("ready at http://127.0.0.1:%d" % runner.addresses[0][1], flush=True)
+    await asyncio.Event().wait()
+uvloop.run(main())
+"""
+
+
+@contextmanager
+def _process(command: list[str], environ: dict[str, str], one_core: bool) -> Iterator[int]:
+    def pin() -> None:
+        if one_core:
+            os.sched_setaffinity(0, SERVER_CORE)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT,
+                               env={**os.environ, **environ}, preexec_fn=pin)
+    assert process.stdout is not None
+    try:
+        yield next(int(line.rpartition(":")[2]) for line in process.stdout if "ready at" in line)
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+@contextmanager
+def empty_handler(one_core: bool = True) -> Iterator[int]:
+    """The baseline: aiohttp on uvloop with a handler that gives `web.json_response({})`; its port."""
+    with _process([sys.executable, "-c", EMPTY], {}, one_core) as port:
+        yield port
+
+
+@contextmanager
+def foyer(database: Path, one_core: bool = True, **environ: str) -> Iterator[int]:
+    """A Foyer on the database, without limits; its port."""
+    given = {"FOYER_AUTH_SECRET": SECRET, "FOYER_AUTH_ACCESS_MINUTES": "600", "FOYER_LIMITS_ENABLED": "no",
+             "FOYER_AUTH_BCRYPT_COST": "4", **environ}
+    command = [sys.executable, "run.py", "serve", "--port", "0", "--database", f"sqlite:{database}"]
+    with _process(command, given, one_core) as port:
+        yield port

@@ -1,0 +1,163 @@
+"""Ids, queries and cursors that lead nowhere."""
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from tests.support import Api, Served
+from tests.web.hostile import BAD_IDS, guarded, problem
+
+LISTS = ("/api/posts", "/api/posts/{id}/likes", "/api/sessions", "/api/events")
+
+
+async def test_an_id_that_is_none_is_not_found(server: Served) -> None:
+    token = (await server.api.sign_up("ada"))["access_token"]
+    places = [route for route in server.foyer.routes if "{id}" in route.path]
+    assert len(places) >= 7
+    for route in places:
+        for id_ in (*BAD_IDS, "9007199254740991", "77"):
+            url = URL(server.url + route.path.replace("{id}", id_), encoded=True)
+            async with server.api.session.request(
+                    route.method, url, json={"title": "a"} if route.method == "PATCH" else None,
+                    headers={"Authorization": f"Bearer {token}"}) as response:
+                body = await response.json()
+                found = (route.key, id_, response.status)
+                if id_ not in ("..", "%2e%2e"):
+                    assert response.status == 404 and body["code"] == "not_found", found
+                else:
+                    assert response.status < 500 and response.status != 404 or body["code"] == "not_found", found
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=-1", "limit=abc", "limit=", "limit=9223372036854775808",
+                                   "limit=%D9%A1", "limit=%00", "limit=1.5", "limit=1" + "0" * 400,
+                                   "nonsense=1", "limit=20&nonsense=1", "LIMIT=1"])
+async def test_queries_that_are_wrong(api: Api, query: str) -> None:
+    token = (await api.sign_up())["access_token"]
+    post = (await api.write_post(token))["id"]
+    for path in LISTS:
+        answer = await api.get(f"{path.replace('{id}', str(post))}?{query}", token=token)
+        assert problem(answer, 422) == "invalid_fields", path
+
+
+@pytest.mark.parametrize("query", ["sort=best", "sort=", "sort=NEW", "unliked=maybe", "unliked=2", "author=",
+                                   "author=" + "a" * 31, "author=%00", "sort=new&sort=worst&x=1"])
+async def test_feed_queries_that_are_wrong(api: Api, query: str) -> None:
+    problem(await api.get(f"/api/posts?{query}"), 422)
+
+
+async def test_bytes_that_are_no_text_in_a_query(api: Api, server: Served) -> None:
+    for query in ("author=%ff", "author=%ed%a0%80", "cursor=%ff", "author=%zz", "%=%", "&&&=", "author=%F0%9F%98%80"):
+        async with api.session.get(URL(f"{server.url}/api/posts?{query}", encoded=True)) as response:
+            assert response.status < 500, query
+
+
+@pytest.mark.parametrize("limit", [1, 100])
+async def test_limits_that_are_right(api: Api, limit: int) -> None:
+    assert (await api.get(f"/api/posts?limit={limit}")).body == {"data": [], "next": None}
+
+
+def _cursor(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+GARBAGE = ("x", "null", "0", "=", "%00", "../..", "a" * 200, _cursor("new"), _cursor("new:"), _cursor("new:-1"),
+           _cursor("new:1:2:3"), _cursor("new:9007199254740992"), _cursor("new:\u0661"), _cursor("other:1"),
+           _cursor("new:1") + "=", _cursor("new: 1"), _cursor("NEW:1"), "\u00e9", _cursor("new:1e3"))
+
+
+@pytest.mark.parametrize("cursor", GARBAGE)
+async def test_cursors_that_are_none(api: Api, cursor: str) -> None:
+    token = (await api.sign_up())["access_token"]
+    post = (await api.write_post(token))["id"]
+    for path in LISTS:
+        answer = await api.get(path.replace("{id}", str(post)), token=token, params={"cursor": cursor})
+        if cursor == _cursor("new:1") + "=" and path == "/api/posts":
+            continue
+        assert problem(answer, 400) == "bad_cursor", path
+
+
+async def test_a_cursor_is_too_long(api: Api) -> None:
+    problem(await api.get("/api/posts", params={"cursor": "a" * 201}), 422)
+
+
+async def test_a_cursor_of_another_list_is_refused(api: Api) -> None:
+    ada, bob, eve = [await api.sign_up() for _ in range(3)]
+    posts = [await api.write_post(ada["access_token"]) for _ in range(3)]
+    for who in (bob, eve):
+        await api.call("PUT", f"/api/posts/{posts[0]['id']}/like", token=who["access_token"])
+    await api.post("/api/login", {"username": ada["user"]["username"], "password": "corr3ct-horse"})
+    lists = {"new": "/api/posts?limit=1", "likes": "/api/posts?sort=likes&limit=1",
+             "likers": f"/api/posts/{posts[0]['id']}/likes?limit=1", "sessions": "/api/sessions?limit=1",
+             "events": "/api/events?after=0&limit=1"}
+    cursors = {name: await _next(api, path, ada["access_token"]) for name, path in lists.items()}
+    for name, path in lists.items():
+        for other, cursor in cursors.items():
+            answer = await api.get(path, token=ada["access_token"], params={"cursor": cursor}) if name != other else None
+            assert answer is None or problem(answer, 400) == "bad_cursor", (name, other)
+
+
+async def _next(api: Api, path: str, token: str) -> str:
+    answer = await api.get(path, token=token)
+    assert answer.body["next"], path
+    return str(answer.body["next"])
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/nothing", "/api/posts/", "/api/posts/1/", "/api//posts", "/API/posts",
+                                  "/nothing", "/static/../run.py", "/static/%2e%2e/schema.sql", "/api/posts/1/like/2",
+                                  "/static/", "/.git/config", "/docs/", "/api/signup/x", "/favicon.ico"])
+async def test_a_path_that_leads_nowhere(api: Api, path: str) -> None:
+    async with api.session.get(URL(api.url + path, encoded=True)) as response:
+        body = await response.json()
+        assert (response.status, body["code"]) == (404, "not_found")
+        assert response.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_another_method_says_which_are_allowed(server: Served) -> None:
+    by_path: dict[str, set[str]] = {}
+    for route in server.foyer.routes:
+        by_path.setdefault(route.path, set()).add(route.method)
+    for path, methods in by_path.items():
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - methods:
+            answer = await server.api.call(method, path.replace("{id}", "1"))
+            assert problem(answer, 405) == "method_not_allowed"
+            allowed = {name.strip() for name in answer.headers["Allow"].split(",")}
+            assert allowed == methods | ({"HEAD"} if "GET" in methods else set()), path
+
+
+async def test_head_is_get_without_a_body(server: Served) -> None:
+    token = (await server.api.sign_up())["access_token"]
+    post = (await server.api.write_post(token))["id"]
+    paths = [route.path.replace("{id}", str(post)) for route in server.foyer.routes if route.method == "GET"]
+    for path in [*paths, "/", "/docs", "/static/foyer.css"]:
+        head, get = [await server.api.call(method, path, token=token) for method in ("HEAD", "GET")]
+        assert (head.status, head.raw) == (get.status, b""), path
+        assert head.headers["Content-Type"] == get.headers["Content-Type"]
+        guarded(head)
+        guarded(get)
+
+
+async def test_errors_of_head_have_no_body_either(api: Api) -> None:
+    for path, status in (("/api/me", 401), ("/api/posts/9", 404), ("/nothing", 404), ("/api/login", 405)):
+        answer = await api.call("HEAD", path)
+        assert (answer.status, answer.raw) == (status, b"")
+
+
+IDS = {"a": True, "A-b_c.d:9": True, "a" * 64: True, "a" * 65: False, "": False, "a b": False, "a\tb": False,
+       "<script>": False, "a;b": False, "\u00e9": False, "a,b": False}
+
+
+@pytest.mark.parametrize("given", IDS)
+async def test_the_request_id_is_taken_if_it_is_sane(api: Api, given: str) -> None:
+    for path in ("/api/posts", "/api/nothing", "/api/me"):
+        answer = await api.get(path, headers={"X-Request-ID": given})
+        told = answer.headers["X-Request-ID"]
+        assert (told == given) == IDS[given] and 1 <= len(told) <= 64
+        assert answer.status == 200 or answer.body["request_id"] == told
+
+
+async def test_every_answer_has_a_request_id_of_its_own(api: Api) -> None:
+    ids: set[Any] = {(await api.get("/api/posts")).headers["X-Request-ID"] for _ in range(20)}
+    assert len(ids) == 20

@@ -1,0 +1,159 @@
+"""The same key and body give the same answer, byte for byte; anything else gives nothing away."""
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Serve
+from tests.support import PASSWORD, Answer, Api, Served
+from tests.web.hostile import problem
+
+KEY = {"Idempotency-Key": "a-key"}
+GRACE = {"username": "grace", "email": "grace@example.org", "password": PASSWORD}
+POST = {"title": "A title", "text": "A text"}
+
+
+def same(first: Answer, second: Answer) -> None:
+    """Checks that two answers are one."""
+    assert (first.status, first.raw) == (second.status, second.raw)
+    for name in ("Content-Type", "Location", "WWW-Authenticate", "Set-Cookie"):
+        assert first.headers.get(name) == second.headers.get(name), name
+
+
+async def test_each_post_is_done_once(api: Api) -> None:
+    ada = await api.sign_up("ada")
+    token = ada["access_token"]
+    tried: list[tuple[str, Any, str | None]] = [
+        ("/api/signup", GRACE, None), ("/api/login", {"username": "ada", "password": PASSWORD}, None),
+        ("/api/token/refresh", {"refresh_token": ada["refresh_token"]}, None), ("/api/posts", POST, token),
+        ("/api/events/ack", {"seq": 0}, token),
+        ("/api/me/password", {"current": PASSWORD, "new": "an0ther-good-one"}, token)]
+    for path, body, who in tried:
+        first, second = [await api.post(path, body, token=who, headers=KEY) for _ in range(2)]
+        assert first.status < 300, (path, first.body)
+        same(first, second)
+    assert len((await api.get("/api/posts")).data) == 1
+
+
+async def test_without_a_key_it_is_done_twice(api: Api) -> None:
+    token = (await api.sign_up())["access_token"]
+    ids = {(await api.post("/api/posts", POST, token=token)).data["id"] for _ in range(2)}
+    assert len(ids) == 2
+
+
+async def test_the_answer_is_kept_over_a_restart(serve: Serve, tmp_path: Path) -> None:
+    server = await serve()
+    first = await server.api.post("/api/signup", GRACE, headers=KEY)
+    post = await server.api.post("/api/posts", POST, token=first.data["access_token"], headers=KEY)
+    await server.stop()
+    api = (await serve()).api
+    same(first, await api.post("/api/signup", GRACE, headers=KEY))
+    same(post, await api.post("/api/posts", POST, token=first.data["access_token"], headers=KEY))
+
+
+async def test_fifty_at_once_are_one(api: Api) -> None:
+    answers = await asyncio.gather(*[api.post("/api/signup", GRACE, headers=KEY) for _ in range(50)])
+    assert {answer.raw for answer in answers} == {answers[0].raw} and answers[0].status == 201
+    token = answers[0].data["access_token"]
+    posts = await asyncio.gather(*[api.post("/api/posts", POST, token=token, headers=KEY) for _ in range(50)])
+    assert {answer.raw for answer in posts} == {posts[0].raw} and posts[0].status == 201
+    assert (await api.get("/api/me", token=token)).data["post_count"] == 1
+
+
+async def test_two_sign_outs_at_once_are_one(api: Api) -> None:
+    token = (await api.sign_up())["access_token"]
+    answers = await asyncio.gather(*[api.post("/api/logout", token=token, headers=KEY) for _ in range(2)])
+    assert {answer.status for answer in answers} <= {204, 401} and 204 in {answer.status for answer in answers}
+
+
+async def test_another_body_is_a_mismatch(api: Api) -> None:
+    token = (await api.sign_up())["access_token"]
+    await api.post("/api/posts", POST, token=token, headers=KEY)
+    answer = await api.post("/api/posts", {**POST, "title": "Another"}, token=token, headers=KEY)
+    assert problem(answer, 422) == "idempotency_mismatch"
+    assert (await api.post("/api/posts", POST, token=token, headers=KEY)).status == 201
+    assert len((await api.get("/api/posts")).data) == 1
+
+
+async def test_another_route_or_member_has_keys_of_its_own(api: Api) -> None:
+    ada, bob = await api.sign_up(), await api.sign_up()
+    posts = [await api.post("/api/posts", POST, token=who["access_token"], headers=KEY) for who in (ada, bob)]
+    assert posts[0].data["author"]["id"] != posts[1].data["author"]["id"]
+    assert (await api.post("/api/events/ack", {"seq": 0}, token=ada["access_token"], headers=KEY)).status == 204
+
+
+async def test_on_open_routes_another_body_is_another_request(api: Api) -> None:
+    first = await api.post("/api/signup", GRACE, headers=KEY)
+    other = await api.post("/api/signup", {**GRACE, "username": "hopper", "email": "h@example.org"}, headers=KEY)
+    assert (first.status, other.status) == (201, 201)
+    assert other.data["user"]["username"] == "hopper"
+
+
+async def test_a_cookie_is_part_of_the_request(api: Api) -> None:
+    """Else a stranger who guesses the key of somebody's refresh by cookie gets their tokens."""
+    ada, bob = await api.sign_up(), await api.sign_up()
+    first = await _refresh_by_cookie(api, ada["refresh_token"])
+    same(first, await _refresh_by_cookie(api, ada["refresh_token"]))
+    problem(await api.post("/api/token/refresh", headers=KEY), 422)
+    other = await _refresh_by_cookie(api, bob["refresh_token"])
+    assert other.status == 200 and other.raw != first.raw
+
+
+async def _refresh_by_cookie(api: Api, token: str) -> Answer:
+    return await api.post("/api/token/refresh", headers={**KEY, "Cookie": f"foyer_refresh={token}"})
+
+
+@pytest.mark.parametrize("key", ["", " ", "a" * 256, "a b", "\u00e9", "a\tb"])
+async def test_a_key_that_cannot_be_one(server: Served, key: str) -> None:
+    token = (await server.api.sign_up())["access_token"]
+    for path, body, who in (("/api/posts", POST, token), ("/api/signup", GRACE, None), ("/api/logout", None, token)):
+        answer = await server.api.post(path, body, token=who, headers={"Idempotency-Key": key})
+        assert problem(answer, 400) == "bad_idempotency_key"
+
+
+async def test_refusals_are_kept_too(api: Api) -> None:
+    token = (await api.sign_up("ada"))["access_token"]
+    for path, body, status in (("/api/posts", {"title": ""}, 422), ("/api/login", {"username": "ada", "password": "x"}, 401),
+                               ("/api/signup", {**GRACE, "username": "Ada"}, 409)):
+        first, second = [await api.post(path, body, token=token, headers=KEY) for _ in range(2)]
+        assert first.status == status and first.headers["Content-Type"] == "application/problem+json"
+        same(first, second)
+
+
+async def test_what_was_too_often_is_not_kept(serve: Serve) -> None:
+    server = await serve({"sandbox.mode": "off", "limits.write": "1/minute", "limits.exempt": ""})
+    token = (await server.api.sign_up())["access_token"]
+    await server.api.post("/api/posts", POST, token=token)
+    problem(await server.api.post("/api/posts", POST, token=token, headers=KEY), 429)
+    server.foyer.limiter.enabled = False
+    assert (await server.api.post("/api/posts", POST, token=token, headers=KEY)).status == 201
+
+
+async def test_what_failed_on_our_side_is_not_kept(serve: Serve) -> None:
+    server = await serve({"hunter.on_failure": "reject"})
+    await server.api.switch(server.sandbox, "hunter", verifier=["503-html"])
+    problem(await server.api.post("/api/signup", GRACE, headers=KEY), 503)
+    await server.api.switch(server.sandbox, "hunter", verifier=["valid"])
+    answer = await server.api.post("/api/signup", GRACE, headers=KEY)
+    # The breaker may still be open; it too must not be kept.
+    assert answer.status in (201, 503)
+
+
+async def test_no_token_and_no_password_stands_in_the_database(server: Served, tmp_path: Path) -> None:
+    data = (await server.api.post("/api/signup", GRACE, headers=KEY)).data
+    pair = (await server.api.post("/api/token/refresh", {"refresh_token": data["refresh_token"]}, headers=KEY)).data
+    await server.stop()
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.name.startswith("foyer.db"))
+    for secret in (PASSWORD, data["access_token"], data["refresh_token"], pair["access_token"], pair["refresh_token"],
+                   (tmp_path / "foyer.key").read_text().strip()):
+        assert secret.encode() not in stored and secret.split(".")[-1].encode() not in stored
+
+
+async def test_a_key_on_other_methods_means_nothing(api: Api) -> None:
+    token = (await api.sign_up())["access_token"]
+    for name in ("A", "B"):
+        answer = await api.call("PATCH", "/api/me", json={"name": name}, token=token, headers=KEY)
+        assert answer.data["name"] == name
