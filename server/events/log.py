@@ -58,7 +58,8 @@ COUNT_DROPPED = "UPDATE users SET events_dropped = events_dropped + 1 WHERE id =
 READ_POSITION = "SELECT event_seq, event_acked FROM users WHERE id = $1"
 READ_AFTER = "SELECT seq, type, at, data FROM events WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
 ACKNOWLEDGE = """
-    UPDATE users SET event_acked = $2 WHERE id = $1 AND event_acked < $2 AND event_seq >= $2"""
+    UPDATE users SET event_acked = $2 WHERE id = $1 AND event_acked < $2 AND event_seq >= $2
+    RETURNING events_dropped"""
 FIND_PRUNABLE = """
     SELECT e.user_id, max(e.seq) AS seq FROM events e JOIN users u ON u.id = e.user_id
     WHERE e.at < $1 AND (e.at < $2 OR e.seq <= u.event_acked) GROUP BY e.user_id LIMIT $3"""
@@ -120,13 +121,19 @@ async def page(tx: Tx, user_id: int, after: int, limit: int) -> Page:
 
 async def acknowledge(tx: Tx, user_id: int, seq: int) -> None:
     """All events up to `seq` are done with. A number that was not given out yet changes nothing."""
-    await tx.run(ACKNOWLEDGE, user_id, seq)
+    if await tx.value(ACKNOWLEDGE, user_id, seq):
+        # The dropped ones are counted above the floor, and the bound is about those above the acknowledged one.
+        await _forget(tx, user_id, seq)
+
+
+async def _forget(tx: Tx, user_id: int, seq: int) -> None:
+    deleted = await tx.run(PRUNE, user_id, seq)
+    await tx.run(RAISE_FLOOR, user_id, seq, deleted)
 
 
 async def prune(tx: Tx, most: int = PRUNED_AT_ONCE) -> int:
     """Deletes what nobody needs any more, for at most so many members; returns for how many."""
     due = await tx.all(FIND_PRUNABLE, tx.now - ACKED_MS, tx.now - KEPT_MS, most)
     for row in due:
-        deleted = await tx.run(PRUNE, row["user_id"], row["seq"])
-        await tx.run(RAISE_FLOOR, row["user_id"], row["seq"], deleted)
+        await _forget(tx, row["user_id"], row["seq"])
     return len(due)

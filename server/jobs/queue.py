@@ -35,7 +35,8 @@ FREE_EXPIRED = """
 FREE_ALL = "UPDATE jobs SET state = 'ready', lease_until = NULL, worker = NULL WHERE state = 'running'"
 RELEASE = """
     UPDATE jobs SET state = 'ready', attempts = attempts - 1, lease_until = NULL, worker = NULL
-    WHERE id = $1 AND state = 'running' AND worker = $2"""
+    WHERE state = 'running' AND worker = $1"""
+COUNT_ATTEMPT = "UPDATE jobs SET attempts = $2 WHERE id = $1 AND state = 'ready' AND attempts = $2 - 1 RETURNING id"
 INSERT_SCHEDULE = """
     INSERT INTO schedules (name, every_ms, next_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING"""
 ADVANCE_SCHEDULES = "UPDATE schedules SET next_at = $1 + every_ms WHERE next_at <= $1 RETURNING name"
@@ -104,10 +105,14 @@ async def extend(tx: Tx, worker: str, ids: Iterable[int]) -> None:
         await tx.run(EXTEND_LEASE, id_, tx.now + LEASE_MS, worker)
 
 
-async def release(tx: Tx, worker: str, ids: Iterable[int]) -> None:
-    """Gives back what was claimed and not done, as if it had not been tried."""
-    for id_ in ids:
-        await tx.run(RELEASE, id_, worker)
+async def release(tx: Tx, worker: str) -> None:
+    """Gives back what the worker claimed and did not do, as if it had not been tried."""
+    await tx.run(RELEASE, worker)
+
+
+async def count_attempt(tx: Tx, job: Job) -> bool:
+    """Counts a run whose claim was rolled back; False when somebody has the job meanwhile."""
+    return await tx.value(COUNT_ATTEMPT, job.id, job.attempts) is not None
 
 
 async def free(tx: Tx, everything: bool) -> None:

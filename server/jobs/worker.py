@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from server.core.clock import SECOND
@@ -20,6 +21,14 @@ POLL = 5.0  # seconds; a safety net, the commit that enqueues wakes us
 HEARTBEAT = 20.0
 GRACE = 3.0
 STORE_PATIENCE = 5  # how often a result is offered to a database that refuses; then the lease ends and it runs again
+
+
+class LoadFailed(Exception):
+    """A job that cannot even be loaded. It must not keep all others from being claimed with it."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"job {job.kind} {job.id} cannot be loaded")
+        self.job = job
 
 
 class Worker:
@@ -47,12 +56,14 @@ class Worker:
         tasks = [task for _, task in self._running.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=GRACE)
-        left = list(self._running)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if left:
-            await self._database.write(queue.release, self._name, left)
+        try:
+            # By our name: a claim may have been under way that nobody of us knows of.
+            await self._database.write(queue.release, self._name)
+        except Problem as error:
+            log.warning("cannot give the jobs back now, they run again after the next start: %s", error)
 
     @property
     def running(self) -> int:
@@ -64,10 +75,25 @@ class Worker:
             wait = POLL
             try:
                 wait = await self._claim_due()
+            except LoadFailed as error:
+                wait = await self._set_aside(error)
             except Exception as error:
                 # The database is full or gone for a moment; the work is safe in it.
                 log.warning("cannot take jobs now: %s", error)
             await self._sleep(wait)
+
+    async def _set_aside(self, failed: LoadFailed) -> float:
+        log.error("%s", failed, exc_info=failed.__cause__)
+        try:
+            await self._database.write(self._count_failed_load, failed.job)
+        except Exception:
+            log.exception("job %s %s cannot be set aside", failed.job.kind, failed.job.id)
+            return POLL
+        return 0.0
+
+    async def _count_failed_load(self, tx: Tx, job: Job) -> None:
+        if await queue.count_attempt(tx, job):
+            await queue.finish(tx, job, await self._crashed(tx, job, "cannot be loaded"))
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -83,7 +109,7 @@ class Worker:
         for job, loaded in claimed:
             task = asyncio.create_task(self._run(job, loaded))
             self._running[job.id] = (job, task)
-            task.add_done_callback(lambda _, id_=job.id: self._ended(id_))  # type: ignore[misc]
+            task.add_done_callback(partial(self._ended, job.id))
         return POLL if due is None else min(POLL, max(due - now, 0) / SECOND)
 
     def _room(self) -> dict[str, int]:
@@ -92,15 +118,16 @@ class Worker:
             room[job.kind] -= 1
         return room
 
-    def _ended(self, job_id: int) -> None:
-        self._running.pop(job_id, None)
+    def _ended(self, job_id: int, task: asyncio.Task[None]) -> None:
+        if job_id in self._running and self._running[job_id][1] is task:
+            del self._running[job_id]
         self._woken.set()
 
     async def _claim(self, tx: Tx, room: dict[str, int]) -> tuple[list[tuple[Job, Any]], int | None, int]:
         await self._queue.advance_schedules(tx)
         claimed = []
         for job in await queue.claim(tx, self._name, room):
-            loaded = await self._handlers[job.kind].load(tx, job)
+            loaded = await self._load(tx, job)
             if loaded is None:
                 await queue.finish(tx, job, Done())
             else:
@@ -108,6 +135,14 @@ class Worker:
         taken = {kind: sum(job.kind == kind for job, _ in claimed) for kind in room}
         free = [kind for kind in room if room[kind] > taken[kind]]
         return claimed, await queue.next_due(tx, free), tx.now
+
+    async def _load(self, tx: Tx, job: Job) -> Any:
+        try:
+            return await self._handlers[job.kind].load(tx, job)
+        except Problem:
+            raise
+        except Exception as error:
+            raise LoadFailed(job) from error
 
     async def _run(self, job: Job, loaded: Any) -> None:
         token = queue.request_id.set(job.request_id)
@@ -132,8 +167,7 @@ class Worker:
                 await asyncio.sleep(2 ** attempt / 4)
             except Exception:
                 log.exception("job %s %s cannot store its result", job.kind, job.id)
-                await self._database.write(self._store_guarded, job, self._crashed, ("its result cannot be stored",))
-                return
+                effect, args = self._crashed, ("its result cannot be stored",)
 
     async def _store_guarded(self, tx: Tx, job: Job, effect: Any, args: tuple[Any, ...]) -> None:
         if await queue.still_mine(tx, job, self._name):

@@ -13,6 +13,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context, copy_context
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
@@ -78,6 +79,10 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
         return cast(T, stop.value)
     coroutine.close()
     raise RuntimeError("a transaction may await nothing but its tx")
+
+
+async def _within(context: Context, coroutine: Any) -> Any:
+    return context.run(drive, coroutine)
 
 
 class Lane:
@@ -194,7 +199,8 @@ class SqliteDatabase:
         return cast(T, await self._reader.add(lambda tx: function(tx, *args, **kwargs)))
 
     async def write(self, function: TxFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return cast(T, await self._writer.add(lambda tx: function(tx, *args, **kwargs)))
+        context = copy_context()  # what the caller's task carries, the request's id say, is known on the thread too
+        return cast(T, await self._writer.add(lambda tx: _within(context, function(tx, *args, **kwargs))))
 
     async def close(self) -> None:
         await self._reader.close()

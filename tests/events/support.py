@@ -7,10 +7,11 @@ from server.ops import check
 from server.storage import Database, Tx
 
 INSERT = """
-    INSERT INTO users (id, username, username_key, email, email_key, email_status, password_hash, referral_code, created_at)
+    INSERT INTO users (id, username, username_key, email, email_key, email_status, password_hash, referral_code,
+        created_at)
     VALUES ($1, $2, $2, $3, $3, 'valid', '', $2, 0)"""
 ENRICHED = "INSERT INTO enrichments (user_id, status, answers, requested_at, updated_at) VALUES ($1, 'found', 1, 0, 0)"
-PLAIN = ("an address", "a member", "not exactly", "an `enriched`")
+KEPT = "SELECT seq FROM events WHERE user_id = $1 ORDER BY seq"
 
 
 class Moment:
@@ -52,7 +53,7 @@ class Log:
 
     async def kept(self, member: int = 1) -> list[int]:
         async def read(tx: Tx) -> list[int]:
-            return [row["seq"] for row in await tx.all("SELECT seq FROM events WHERE user_id = $1 ORDER BY seq", member)]
+            return [row["seq"] for row in await tx.all(KEPT, member)]
         return await self.database.read(read)
 
     async def sound(self) -> None:

@@ -32,8 +32,8 @@ async def test_what_is_rolled_back_takes_no_number_and_nudges_nobody(log: Log) -
         await log.log.append(tx, 1, TOLD, "{}")
         raise LookupError
 
-    results = await asyncio.gather(log.append(TOLD), log.database.write(fails), log.append(TOLD), log.database.write(fails),
-                                   return_exceptions=True)
+    writes = (log.append(TOLD), log.database.write(fails), log.append(TOLD), log.database.write(fails))
+    results = await asyncio.gather(*writes, return_exceptions=True)
     assert [type(result) for result in results] == [list, LookupError, list, LookupError]
     assert await log.kept() == [1, 2, 3] and told == [2, 3]
     await log.sound()
@@ -44,7 +44,8 @@ async def test_nobody_is_told_for_a_member_who_is_gone(log: Log) -> None:
     assert await log.kept(99) == []
 
 
-@pytest.mark.parametrize("acks, expected", [([2], 2), ([3, 1], 3), ([5, 6], 5), ([6], 0), ([0], 0), ([2**53 - 1, 4], 4)])
+@pytest.mark.parametrize("acks, expected", [
+    ([2], 2), ([3, 1], 3), ([5, 6], 5), ([6], 0), ([0], 0), ([2**53 - 1, 4], 4)])
 async def test_an_acknowledgement_moves_forward_only_and_not_beyond_the_newest(
         acks: list[int], expected: int, log: Log) -> None:
     await log.append(*[TOLD] * 4)

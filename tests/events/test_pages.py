@@ -31,6 +31,7 @@ class Model:
         self.now, self.acked = now, 0
         self.events: list[tuple[int, str, int]] = [(1, "enriched", now)]
         self.seq = 1
+        self.dropped: list[int] = []
 
     def append(self, types: list[str]) -> None:
         for type_ in types:
@@ -40,17 +41,26 @@ class Model:
             likes = [event for event in waiting if event[1] == "post_liked" and event[0] < self.seq]
             if len(waiting) > MOST and likes:
                 self.events.remove(likes[0])
+                self.dropped.append(likes[0][0])
 
     def ack(self, seq: int) -> None:
         if self.acked < seq <= self.seq:
             self.acked = seq
+            if self.dropped:  # a log that overflowed forgets at once
+                self.forget([event for event in self.events if event[0] > seq], seq)
+
+    def forget(self, left: list[tuple[int, str, int]], upto: int) -> None:
+        self.events, self.dropped = left, [seq for seq in self.dropped if seq > upto]
 
     def pass_time(self, ms: int) -> None:
         self.now += ms
 
     def prune(self, _: None) -> None:
-        self.events = [(seq, type_, at) for seq, type_, at in self.events
-                       if at >= self.now - DAY or (seq > self.acked and at >= self.now - 30 * DAY)]
+        left = [(seq, type_, at) for seq, type_, at in self.events
+                if at >= self.now - DAY or (seq > self.acked and at >= self.now - 30 * DAY)]
+        gone = set(self.events) - set(left)
+        if gone:
+            self.forget(left, max(seq for seq, _, _ in gone))
 
     def page(self, after: int, limit: int) -> tuple[list[int], int | None]:
         if after > self.seq:

