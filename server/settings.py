@@ -22,7 +22,8 @@ VERDICTS = ("valid", "accept_all", "webmail", "disposable", "unknown", "invalid"
 
 
 def _setting(default: str, parse: Callable[[str], T], sentence: str, secret: bool = False) -> T:
-    metadata = {"default": default, "parse": parse, "sentence": sentence, "secret": secret}
+    metadata = {"default": default, "parse": parse, "sentence": sentence, "secret": secret,
+                "is_list": isinstance(parse(default), tuple)}
     made: T = field(default_factory=lambda: parse(default), metadata=metadata, repr=not secret)
     return made
 
@@ -263,8 +264,10 @@ def _section(name: str, given: Mapping[tuple[str, str], tuple[str, str]]) -> Any
     for key, item in _keys(name).items():
         if (name, key) in given:
             source, value = given[name, key]
-            # An emptied line means "as if it were not there".
-            values[key] = _parse(source, name, key, value or item.metadata["default"], item.metadata["parse"])
+            # An emptied line means "as if it were not there"; an emptied list is an empty list.
+            if not value and not item.metadata["is_list"]:
+                value = item.metadata["default"]
+            values[key] = _parse(source, name, key, value, item.metadata["parse"])
     return SECTIONS[name](**values)  # type: ignore[operator]
 
 

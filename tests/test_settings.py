@@ -18,7 +18,8 @@ CONTRACT: dict[str, dict[str, Any]] = {
     "server": {"host": "127.0.0.1", "port": 8080, "public_url": "", "jobs": True, "workers": 1, "trusted_proxies": (),
                "max_body": 2 * MIB, "log_format": "text"},
     "database": {"url": "sqlite:foyer.db", "durability": "full"},
-    "auth": {"secret": "", "access_minutes": 15, "refresh_days": 30, "bcrypt_cost": 12, "require_confirmed_email": "no"},
+    "auth": {"secret": "", "access_minutes": 15, "refresh_days": 30, "bcrypt_cost": 12,
+             "require_confirmed_email": "no"},
     "hunter": {"url": "https://api.hunter.io", "api_key": "", "timeout": 3.0, "reject": ("invalid", "disposable"),
                "on_failure": "accept"},
     "clearbit": {"url": "https://person-stream.clearbit.com", "api_secret": ""},
@@ -26,10 +27,12 @@ CONTRACT: dict[str, dict[str, Any]] = {
                    "concurrency": 16},
     "gravatar": {"url": "https://api.gravatar.com", "api_key": ""},
     "randomdata": {"card_key": "", "url": "https://random-data-api.com", "every": 60.0, "batch": 10, "enabled": False},
-    "checks": {"concurrency": ..., "seconds": 30.0, "memory": 512 * MIB, "max_file": 256 * 1024, "files_per_member": 100},
+    "checks": {"concurrency": ..., "seconds": 30.0, "memory": 512 * MIB, "max_file": 256 * 1024,
+               "files_per_member": 100},
     "referrals": {"invitee_reward": 1000, "inviter_reward": 1000, "inviter_target": 5, "currency": "USD"},
     "mail": {"first_retry": 2.0, "longest_retry": 300.0, "url": "", "sender": ...},
-    "limits": {"enabled": True, "exempt": (), "signup": Rate(10, 3600), "login": Rate(10, 60), "login_failures": Rate(5, 900),
+    "limits": {"enabled": True, "exempt": (), "signup": Rate(10, 3600), "login": Rate(10, 60),
+               "login_failures": Rate(5, 900),
                "write": Rate(120, 60), "read": Rate(1200, 60), "sockets": 10},
     "cors": {"origins": ()},
     "sandbox": {"mode": "auto"},
@@ -68,7 +71,8 @@ def test_the_file_in_the_repository_is_made_of_the_declarations(tmp_path: Path) 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     text = "[server]\nport = 1\nhost = ::1\n[limits]\nsignup = 7/day\n"
     assert load(tmp_path, text).server.port == 1
-    environ = {"FOYER_SERVER_PORT": "2", "FOYER_LIMITS_LOGIN_FAILURES": "3/2 minutes", "OTHER": "x", "FOYER_UNRELATED": "x"}
+    environ = {"FOYER_SERVER_PORT": "2", "FOYER_LIMITS_LOGIN_FAILURES": "3/2 minutes", "OTHER": "x",
+               "FOYER_UNRELATED": "x"}
     made = load(tmp_path, text, environ)
     assert (made.server.port, made.server.host, made.limits.signup) == (2, "::1", Rate(7, 86400))
     assert made.limits.login_failures == Rate(3, 120)
@@ -81,14 +85,18 @@ def test_an_emptied_line_means_the_default(tmp_path: Path) -> None:
 
 
 WRONG = {
-    ("server", "port"): "http", ("server", "jobs"): "maybe", ("server", "public_url"): "example", ("server", "max_body"): "2",
+    ("server", "port"): "http", ("server", "jobs"): "maybe", ("server", "public_url"): "example",
+    ("server", "max_body"): "2",
     ("server", "trusted_proxies"): "proxy", ("server", "log_format"): "xml", ("server", "workers"): "0",
-    ("database", "url"): "mysql://x", ("database", "durability"): "some", ("auth", "access_minutes"): "0", ("auth", "secret"): "short",
+    ("database", "url"): "mysql://x", ("database", "durability"): "some", ("auth", "access_minutes"): "0",
+    ("auth", "secret"): "short",
     ("auth", "refresh_days"): "x", ("auth", "bcrypt_cost"): "3", ("auth", "require_confirmed_email"): "perhaps",
-    ("hunter", "timeout"): "3", ("hunter", "reject"): "bad", ("hunter", "on_failure"): "cry", ("hunter", "url"): "ftp://x.y",
+    ("hunter", "timeout"): "3", ("hunter", "reject"): "bad", ("hunter", "on_failure"): "cry",
+    ("hunter", "url"): "ftp://x.y",
     ("clearbit", "url"): "x", ("enrichment", "providers"): "google", ("enrichment", "attempts"): "0",
     ("enrichment", "first_retry"): "soon", ("enrichment", "concurrency"): "-1", ("randomdata", "batch"): "101",
-    ("randomdata", "every"): "0 s", ("randomdata", "enabled"): "2", ("checks", "memory"): "lots", ("checks", "seconds"): "x",
+    ("randomdata", "every"): "0 s", ("randomdata", "enabled"): "2", ("checks", "memory"): "lots",
+    ("checks", "seconds"): "x",
     ("referrals", "inviter_target"): "0", ("referrals", "invitee_reward"): "1.5", ("mail", "first_retry"): "x",
     ("limits", "signup"): "10", ("limits", "login_failures"): "5/fortnight", ("limits", "exempt"): "here",
     ("limits", "sockets"): "0", ("cors", "origins"): "*", ("sandbox", "mode"): "maybe", ("server", "nonsense"): "1",
@@ -97,7 +105,8 @@ WRONG = {
 
 
 @pytest.mark.parametrize("place", [*WRONG, ("server", "workers "), ("database", "url ")])
-def test_one_line_names_the_file_the_section_the_key_and_what_was_expected(tmp_path: Path, place: tuple[str, str]) -> None:
+def test_one_line_names_the_file_the_section_the_key_and_what_was_expected(tmp_path: Path,
+                                                                           place: tuple[str, str]) -> None:
     section, key = place
     value = WRONG.get(place) or {"workers ": "2", "url ": "postgresql://u:pa55@h/d"}[key]
     with pytest.raises(ConfigError) as caught:
@@ -116,8 +125,9 @@ def test_a_wrong_variable_or_option_is_named(tmp_path: Path) -> None:
         load(tmp_path, "", {}, {("server", "port"): "x"})
 
 
-@pytest.mark.parametrize("text", ["port = 1", "[server]\nport\n", "[server]\nport = 1\nport = 2\n", "[server]\n[server]\n",
-                                  "[server\nport = 1", "\0", "[DEFAULT]\nport = 1\n", "[Server]\nport = 1\n"])
+@pytest.mark.parametrize("text",
+                         ["port = 1", "[server]\nport\n", "[server]\nport = 1\nport = 2\n", "[server]\n[server]\n",
+                          "[server\nport = 1", "\0", "[DEFAULT]\nport = 1\n", "[Server]\nport = 1\n"])
 def test_a_file_that_is_none(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, text)
@@ -138,9 +148,11 @@ def test_a_value_may_hold_percent_and_colon(tmp_path: Path) -> None:
 
 
 def test_secrets_are_never_shown(tmp_path: Path) -> None:
-    marks = {"auth": "secret", "hunter": "api_key", "clearbit": "api_secret", "gravatar": "api_key", "randomdata": "card_key",
+    marks = {"auth": "secret", "hunter": "api_key", "clearbit": "api_secret", "gravatar": "api_key",
+             "randomdata": "card_key",
              "mail": "url"}
-    text = "".join(f"[{section}]\n{key} = m4rker-{section}-of-thirty-two-characters\n" for section, key in marks.items())
+    text = "".join(f"[{section}]\n{key} = m4rker-{section}-of-thirty-two-characters\n" for section,
+                   key in marks.items())
     shown = repr(load(tmp_path, text))
     assert "m4rker" not in shown
     assert {(section, item.name) for section in CONTRACT for item in fields(getattr(settings.Settings(), section))
@@ -148,7 +160,8 @@ def test_secrets_are_never_shown(tmp_path: Path) -> None:
 
 
 STAND_INS = [
-    ({}, True), ({"server.host": "::1"}, True), ({"server.host": "localhost"}, True), ({"server.host": "0.0.0.0"}, False),
+    ({}, True), ({"server.host": "::1"}, True), ({"server.host": "localhost"}, True),
+    ({"server.host": "0.0.0.0"}, False),
     ({"server.host": "10.0.0.1"}, False), ({"server.public_url": "https://foyer.example.org"}, False),
     ({"server.public_url": "http://localhost:80"}, True), ({"server.trusted_proxies": "127.0.0.1"}, False),
     ({"hunter.api_key": "k"}, False), ({"sandbox.mode": "off"}, False),

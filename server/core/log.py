@@ -14,7 +14,7 @@ class _TextFormatter(logging.Formatter):
         line = f"{iso(int(record.created * 1000))} {record.levelname.lower()} {record.name}: {_message(self, record)}"
         # A line break that came from outside must not start a line of its own; those of a traceback are set in.
         line = line.replace("\r", "\\r")
-        return line.replace("\n", "\\n" if record.exc_info is None else "\n    ")
+        return line.replace("\n", "\n    " if record.exc_info else "\\n")
 
 
 class _JsonFormatter(logging.Formatter):

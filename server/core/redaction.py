@@ -9,7 +9,8 @@ _RULES = (
     (re.compile(r"\b[0-9]{1,16}\.[0-9]{1,16}\.[\w-]{43}(?![\w-])"), "<token>"),
     (re.compile(r"(?i)(api[_-]key|secret|password(?:_hash)?|token|foyer_refresh)([\"']?\s*[=:]\s*)"
                 r"(?:\"[^\"\n]*\"?|'[^'\n]*'?|[^\s\"'&,;}]+)"), r"\1\2<secret>"),
-    (re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"), "<e-mail>"),
+    # Looked for from the beginning of a word only, else a long text takes the square of its length.
+    (re.compile(r"(?<![\w.!#$%&'*+/=?^`{|}~-])[\w.!#$%&'*+/=?^`{|}~-]+(?:@|%40)[\w-]+(?:\.[\w-]+)+"), "<e-mail>"),
     (re.compile(r"(?<!\d)(?<!\d\.)\d(?:[ -]?\d){12,18}(?!\d)(?!\.\d)"), "<number>"),
 )
 

@@ -28,9 +28,9 @@ INVARIANTS: tuple[tuple[str, str], ...] = (
     ("a member without an enrichment", """
         SELECT 'member ' || u.id AS what FROM users u
         WHERE NOT EXISTS (SELECT 1 FROM enrichments e WHERE e.user_id = u.id)"""),
-    ("an enrichment is open without a job, or has a job without being open", """
+    ("an enrichment is open without a job", """
         SELECT 'member ' || e.user_id AS what FROM enrichments e
-        WHERE (e.status IN ('queued', 'running')) <> EXISTS (
+        WHERE e.status IN ('queued', 'running') AND NOT EXISTS (
             SELECT 1 FROM jobs j WHERE j.kind = 'enrich' AND j.key = CAST(e.user_id AS TEXT)
                 AND j.state IN ('ready', 'running'))"""),
     ("not exactly one answer for each request of an enrichment", """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
+from typing import NamedTuple
 
 import msgspec
 
@@ -20,17 +21,25 @@ MOST_LIKES_EACH = 2000
 MOST_STAMPS = 20_000
 
 Page = tuple[tuple[int, ...], str | None]  # ids and the next cursor
-_TAIL = len(b"false}")
+_COUNT = b'"like_count":'
 
 
-def encoded(post: Post) -> bytes:
-    """The post's JSON up to the value of `liked`, its last field."""
-    return msgspec.json.encode(post)[:-_TAIL]
+class Kept(NamedTuple):
+    """A post as bytes. What likes change stands apart: a like then needs no second look at the post."""
+
+    head: bytes  # the JSON up to the value of `like_count`, which is the last field but `liked`
+    like_count: int
+    author_id: int
+
+    def json(self, liked: bool) -> bytes:
+        """The post's JSON for one reader."""
+        return b'%b%d,"liked":%b}' % (self.head, self.like_count, b"true" if liked else b"false")
 
 
-def whole(prefix: bytes, liked: bool) -> bytes:
-    """The post's JSON for one reader."""
-    return prefix + (b"true}" if liked else b"false}")
+def kept(post: Post) -> Kept:
+    """The post as it is kept."""
+    encoded = msgspec.json.encode(post)
+    return Kept(encoded[:encoded.rindex(_COUNT) + len(_COUNT)], post.like_count, post.author.id)
 
 
 class Memory:
@@ -38,7 +47,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.stamp = 0
-        self._posts: OrderedDict[int, tuple[bytes, int]] = OrderedDict()  # id -> (prefix, author)
+        self._posts: OrderedDict[int, Kept] = OrderedDict()
         self._bytes = 0
         self._pages: dict[bool, dict[Hashable, Page]] = {False: {}, True: {}}  # whether likes change them
         self._liked: OrderedDict[int, dict[int, bool]] = OrderedDict()  # member -> post -> liked
@@ -53,7 +62,11 @@ class Memory:
         if found is None:
             return None
         liked = self._liked.get(member_id, {}).get(post_id) if member_id else False
-        return None if liked is None else whole(found[0], liked)
+        return None if liked is None else found.json(liked)
+
+    def head(self, post_id: int) -> Kept | None:
+        """The post as it is kept."""
+        return self._posts.get(post_id)
 
     def page(self, key: Hashable, by_likes: bool, member_id: int) -> bytes | None:
         """The whole answer for a page, if everything about it is known."""
@@ -70,7 +83,7 @@ class Memory:
             flag = liked.get(post_id) if liked is not None else False
             if found is None or flag is None:
                 return None
-            parts.append(found[0] + (b"true}" if flag else b"false}"))
+            parts.append(found.json(flag))
         return joined(parts, page[1])
 
     # -- filling, after a read that began at `stamp`
@@ -79,7 +92,7 @@ class Memory:
         """Remembers posts and which of them the member likes."""
         for post in posts:
             if self._fresh(stamp, ("post", post.id), ("author", post.author.id)):
-                self._put(post.id, encoded(post), post.author.id)
+                self._put(post.id, kept(post))
             if member_id and self._fresh(stamp, ("likes", member_id)):
                 self._set_liked(member_id, post.id, post.id in liked)
 
@@ -96,15 +109,17 @@ class Memory:
 
     # -- changes, after a commit
 
-    def post_changed(self, post_id: int, prefix: bytes, author_id: int) -> None:
-        """The post has new content or another number of likes."""
+    def post_changed(self, post_id: int, post: Kept) -> None:
+        """The post is new or has new content."""
         self._change(("post", post_id))
-        self._put(post_id, prefix, author_id)
+        self._put(post_id, post)
 
-    def like_changed(self, post_id: int, prefix: bytes, author_id: int, member_id: int, liked: bool) -> None:
+    def like_changed(self, post_id: int, like_count: int, member_id: int, liked: bool) -> None:
         """The member likes the post, or no longer does."""
         self._change(("post", post_id), ("likes", member_id), ("pages", True))
-        self._put(post_id, prefix, author_id)
+        known = self._posts.get(post_id)
+        if known is not None:
+            self._posts[post_id] = Kept(known.head, like_count, known.author_id)
         if self._pages[True]:
             self._pages[True].clear()
         self._set_liked(member_id, post_id, liked)
@@ -121,7 +136,7 @@ class Memory:
     def author_changed(self, author_id: int) -> None:
         """The author's name or picture may be another one."""
         self._change(("author", author_id))
-        for post_id in [id_ for id_, (_, author) in self._posts.items() if author == author_id]:
+        for post_id in [id_ for id_, post in self._posts.items() if post.author_id == author_id]:
             self._drop(post_id)
 
     def _change(self, *subjects: Hashable) -> None:
@@ -134,17 +149,17 @@ class Memory:
 
     # -- keeping within bounds
 
-    def _put(self, post_id: int, prefix: bytes, author_id: int) -> None:
-        known = self._posts.get(post_id)
-        self._bytes += len(prefix) - (len(known[0]) if known else 0)
-        self._posts[post_id] = (prefix, author_id)
+    def _put(self, post_id: int, post: Kept) -> None:
+        self._drop(post_id)
+        self._posts[post_id] = post
+        self._bytes += len(post.head)
         while self._bytes > MOST_BYTES:
             self._drop(next(iter(self._posts)))
 
     def _drop(self, post_id: int) -> None:
         found = self._posts.pop(post_id, None)
         if found is not None:
-            self._bytes -= len(found[0])
+            self._bytes -= len(found.head)
 
     def _set_liked(self, member_id: int, post_id: int, liked: bool) -> None:
         known = self._liked.get(member_id)

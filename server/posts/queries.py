@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from server.core.clock import iso, iso_or_none
@@ -14,10 +13,6 @@ _POST = """
         p.like_count
     FROM posts p JOIN users u ON u.id = p.author_id """
 READ_POST = _POST + "WHERE p.id = $1"
-READ_POST_AND_MEMBER = """
-    SELECT p.id, p.author_id, u.username, u.name, u.avatar_url, p.title, p.text, p.link, p.created_at, p.edited_at,
-        p.like_count, m.id AS m_id, m.username AS m_username, m.name AS m_name, m.avatar_url AS m_avatar_url
-    FROM posts p JOIN users u ON u.id = p.author_id JOIN users m ON m.id = $2 WHERE p.id = $1"""
 NEWEST = _POST + "WHERE p.id < $1 ORDER BY p.id DESC LIMIT $2"
 MOST_LIKED = _POST + """
     WHERE p.like_count <= $3 AND (p.like_count < $3 OR p.id < $1) ORDER BY p.like_count DESC, p.id DESC LIMIT $2"""
@@ -36,27 +31,20 @@ READ_EMAIL_STATUS = "SELECT email_status FROM users WHERE id = $1"
 UPDATE_POST = "UPDATE posts SET title = $2, text = $3, link = $4, edited_at = $5 WHERE id = $1"
 DELETE_POST = "DELETE FROM posts WHERE id = $1"
 INSERT_LIKE = """
-    INSERT INTO likes (post_id, user_id, at) VALUES ($1, $2, $3) ON CONFLICT (user_id, post_id) DO NOTHING"""
+    INSERT INTO likes (post_id, user_id, at) SELECT id, $2, $3 FROM posts WHERE id = $1
+    ON CONFLICT (user_id, post_id) DO NOTHING"""
 LIKE_AGAIN = """
     UPDATE likes SET at = $3, taken_back_at = NULL
     WHERE post_id = $1 AND user_id = $2 AND taken_back_at IS NOT NULL"""
 TAKE_BACK = """
     UPDATE likes SET taken_back_at = $3 WHERE post_id = $1 AND user_id = $2 AND taken_back_at IS NULL"""
-COUNT_LIKE = "UPDATE posts SET like_count = like_count + $2 WHERE id = $1"
+COUNT_LIKE = "UPDATE posts SET like_count = like_count + $2 WHERE id = $1 RETURNING like_count"
 HAS_LIKED = "SELECT 1 FROM likes WHERE post_id = $1 AND user_id = $2 AND taken_back_at IS NULL"
 READ_LIKERS = """
     SELECT u.id, u.username, u.name, u.avatar_url, l.at
     FROM likes l JOIN users u ON u.id = l.user_id
     WHERE l.post_id = $1 AND l.taken_back_at IS NULL AND l.at <= $2 AND (l.at < $2 OR l.user_id < $3)
     ORDER BY l.at DESC, l.user_id DESC LIMIT $4"""
-
-
-class Liked(Enum):
-    """What a like changed."""
-
-    NOTHING = 0
-    AGAIN = 1  # it had been there and was taken back
-    NEW = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +65,6 @@ async def post(tx: Tx, post_id: int) -> Post | None:
     """The post."""
     row = await tx.one(READ_POST, post_id)
     return _post(row) if row else None
-
-
-async def post_and_member(tx: Tx, post_id: int, member_id: int) -> tuple[Post, Author] | None:
-    """The post, and how a member is named beside what they did to it."""
-    row = await tx.one(READ_POST_AND_MEMBER, post_id, member_id)
-    if row is None:
-        return None
-    return _post(row), Author(row["m_id"], row["m_username"], row["m_name"], row["m_avatar_url"])
 
 
 async def feed(tx: Tx, author: str | None, unliked: bool, by_likes: bool, place: Place, limit: int) -> list[Post]:
@@ -122,24 +102,24 @@ async def delete_post(tx: Tx, post_id: int, author_id: int) -> None:
     await tx.run(COUNT_POST, author_id, -1)
 
 
-async def insert_like(tx: Tx, post_id: int, user_id: int) -> Liked:
-    """Adds a like and counts it."""
-    if await tx.run(INSERT_LIKE, post_id, user_id, tx.now) == 1:
-        liked = Liked.NEW
-    elif await tx.run(LIKE_AGAIN, post_id, user_id, tx.now) == 1:
-        liked = Liked.AGAIN
-    else:
-        return Liked.NOTHING
-    await tx.run(COUNT_LIKE, post_id, 1)
-    return liked
+async def insert_like(tx: Tx, post_id: int, user_id: int) -> bool:
+    """Adds a like; False when there was one before (even if it was taken back), or there is no such post."""
+    return await tx.run(INSERT_LIKE, post_id, user_id, tx.now) == 1
 
 
-async def delete_like(tx: Tx, post_id: int, user_id: int) -> bool:
-    """Takes a like back; False when there was none."""
-    removed = await tx.run(TAKE_BACK, post_id, user_id, tx.now) == 1
-    if removed:
-        await tx.run(COUNT_LIKE, post_id, -1)
-    return removed
+async def like_again(tx: Tx, post_id: int, user_id: int) -> bool:
+    """Brings a like back that was taken back; False when there is none."""
+    return await tx.run(LIKE_AGAIN, post_id, user_id, tx.now) == 1
+
+
+async def take_like_back(tx: Tx, post_id: int, user_id: int) -> bool:
+    """Takes a like back; False when there is none."""
+    return await tx.run(TAKE_BACK, post_id, user_id, tx.now) == 1
+
+
+async def count_like(tx: Tx, post_id: int, change: int) -> int:
+    """Counts one like more or less; the new number."""
+    return int(await tx.value(COUNT_LIKE, post_id, change))
 
 
 async def liked_among(tx: Tx, user_id: int, post_ids: list[int]) -> frozenset[int]:

@@ -3,9 +3,8 @@ from __future__ import annotations
 
 import msgspec
 
-from server.posts import memory as bytes_of
 from server.posts import queries
-from server.posts.memory import Memory
+from server.posts.memory import Kept, Memory, joined, kept
 from server.posts.model import ChangePost, Feed, Liker, LikersPage, NewPost, Post
 from server.posts.queries import Place
 from server.posts.service import Posts, existing
@@ -38,8 +37,8 @@ class Reading:
         page = (tuple(post.id for post in posts), more)
         tx.after_commit(lambda: self._memory.fill(call.stamp, posts, call.me_id, liked))
         tx.after_commit(lambda: self._memory.fill_page(call.stamp, query, _by_likes(query), page))
-        parts = [bytes_of.whole(bytes_of.encoded(post), post.id in liked) for post in posts]
-        return Answer(raw=bytes_of.joined(parts, more))
+        parts = [kept(post).json(post.id in liked) for post in posts]
+        return Answer(raw=joined(parts, more))
 
     def recall_post(self, call: Call) -> Answer | None:
         call.stamp = self._memory.stamp
@@ -64,8 +63,8 @@ class Reading:
 class Writing:
     """What changes posts."""
 
-    def __init__(self, posts: Posts) -> None:
-        self._posts = posts
+    def __init__(self, posts: Posts, memory: Memory) -> None:
+        self._posts, self._memory = posts, memory
 
     async def create(self, tx: Tx, call: Call, prepared: None) -> Answer:
         post = await self._posts.create(tx, call.me, call.body)
@@ -80,8 +79,11 @@ class Writing:
         await self._posts.delete(tx, call.me, call.id)
         return Answer(status=204)
 
-    async def like(self, tx: Tx, call: Call, prepared: None) -> Answer:
-        return Answer(raw=_enveloped(await self._posts.like(tx, call.me, call.id)))
+    async def prepare_like(self, call: Call) -> Kept | None:
+        return self._memory.head(call.id)
+
+    async def like(self, tx: Tx, call: Call, prepared: Kept | None) -> Answer:
+        return Answer(raw=_enveloped(await self._posts.like(tx, call.me, call.id, prepared)))
 
     async def unlike(self, tx: Tx, call: Call, prepared: None) -> Answer:
         return Answer(raw=_enveloped(await self._posts.unlike(tx, call.me, call.id)))
@@ -89,7 +91,7 @@ class Writing:
 
 def routes(posts: Posts, memory: Memory) -> list[Route]:
     """The declarations."""
-    reading, writing = Reading(memory), Writing(posts)
+    reading, writing = Reading(memory), Writing(posts, memory)
     return [
         Route("GET", "/api/posts", "The feed, newest first", "anyone", Post, query=Feed, listing=True,
               problems=("bad_cursor",), recall=reading.recall_feed, load=reading.load_feed),
@@ -102,7 +104,7 @@ def routes(posts: Posts, memory: Memory) -> list[Route]:
         Route("DELETE", "/api/posts/{id}", "Delete one's post", "member", status=204,
               problems=("not_found", "forbidden"), store=writing.delete),
         Route("PUT", "/api/posts/{id}/like", "Like a post", "member", Post, problems=("not_found", "own_post"),
-              store=writing.like),
+              prepare=writing.prepare_like, store=writing.like),
         Route("DELETE", "/api/posts/{id}/like", "Take a like back", "member", Post, problems=("not_found",),
               store=writing.unlike),
         Route("GET", "/api/posts/{id}/likes", "Who liked a post, newest first", "open", Liker, query=LikersPage,

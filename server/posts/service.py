@@ -9,18 +9,24 @@ from msgspec import UNSET
 from server.core.errors import Problem
 from server.events import EventLog
 from server.posts import queries
-from server.posts.memory import Memory, encoded, whole
-from server.posts.model import Author, ChangePost, NewPost, Post
-from server.posts.queries import Liked
+from server.posts.memory import Kept, Memory, kept
+from server.posts.model import ChangePost, NewPost, Post
 from server.storage import Tx
 from server.web.route import Member
+
+
+class Liking(msgspec.Struct):
+    """Who liked."""
+
+    id: int
+    username: str
 
 
 class LikeNews(msgspec.Struct):
     """The data of a `post_liked` event."""
 
     post_id: int
-    by: Author
+    by: Liking
     like_count: int
 
 
@@ -38,7 +44,7 @@ class Posts:
                           status=403)
         post = await existing(tx, await queries.insert_post(tx, member.id, body.title, body.text, body.link))
         tx.after_commit(self._memory.posts_changed)
-        tx.after_commit(lambda: self._memory.post_changed(post.id, encoded(post), post.author.id))
+        tx.after_commit(lambda: self._memory.post_changed(post.id, kept(post)))
         return post
 
     async def change(self, tx: Tx, member: Member, post_id: int, body: ChangePost) -> Post:
@@ -49,7 +55,7 @@ class Posts:
         link = post.link if body.link is UNSET else body.link
         await queries.update_post(tx, post_id, body.title or post.title, body.text or post.text, link)
         changed = await existing(tx, post_id)
-        tx.after_commit(lambda: self._memory.post_changed(post_id, encoded(changed), changed.author.id))
+        tx.after_commit(lambda: self._memory.post_changed(post_id, kept(changed)))
         return changed
 
     async def delete(self, tx: Tx, member: Member, post_id: int) -> None:
@@ -60,33 +66,36 @@ class Posts:
         await queries.delete_post(tx, post_id, post.author.id)
         tx.after_commit(lambda: self._memory.posts_changed(gone=post_id))
 
-    async def like(self, tx: Tx, member: Member, post_id: int) -> bytes:
-        """Likes a post; a second time changes nothing. The author is told once. Gives the post as JSON."""
-        found = await queries.post_and_member(tx, post_id, member.id)
-        if found is None:
-            raise no_such_post()
-        post, liker = found
-        if post.author.id == member.id:
+    async def like(self, tx: Tx, member: Member, post_id: int, known: Kept | None) -> bytes:
+        """Likes a post; a second time changes nothing. The author is told once.
+
+        `known`: the post as memory has it, which saves reading it; its count is not believed. Gives the post as JSON.
+        """
+        if known is None:
+            known = kept(await existing(tx, post_id))
+            tx.after_commit(partial(self._memory.post_changed, post_id, known))
+        if known.author_id == member.id:
             raise Problem("own_post", "One's own post cannot be liked.")
-        liked = await queries.insert_like(tx, post_id, member.id)
-        if liked is not Liked.NOTHING:
-            post.like_count += 1
-        if liked is Liked.NEW:
-            news = LikeNews(post_id, liker, post.like_count)
-            await self._events.append(tx, post.author.id, "post_liked", msgspec.json.encode(news).decode())
-        return self._liked(tx, post, member, True)
+        if await queries.insert_like(tx, post_id, member.id):
+            count = await queries.count_like(tx, post_id, 1)
+            news = LikeNews(post_id, Liking(member.id, member.username), count)
+            await self._events.append(tx, known.author_id, "post_liked", msgspec.json.encode(news).decode())
+        elif await queries.like_again(tx, post_id, member.id):
+            count = await queries.count_like(tx, post_id, 1)
+        else:
+            count = (await existing(tx, post_id)).like_count
+        return self._liked(tx, post_id, known._replace(like_count=count), member, True)
 
     async def unlike(self, tx: Tx, member: Member, post_id: int) -> bytes:
         """Takes a like back; a second time changes nothing. Gives the post as JSON."""
-        post = await existing(tx, post_id)
-        if await queries.delete_like(tx, post_id, member.id):
-            post.like_count -= 1
-        return self._liked(tx, post, member, False)
+        known = kept(await existing(tx, post_id))
+        if await queries.take_like_back(tx, post_id, member.id):
+            known = known._replace(like_count=await queries.count_like(tx, post_id, -1))
+        return self._liked(tx, post_id, known, member, False)
 
-    def _liked(self, tx: Tx, post: Post, member: Member, liked: bool) -> bytes:
-        prefix = encoded(post)
-        tx.after_commit(partial(self._memory.like_changed, post.id, prefix, post.author.id, member.id, liked))
-        return whole(prefix, liked)
+    def _liked(self, tx: Tx, post_id: int, post: Kept, member: Member, liked: bool) -> bytes:
+        tx.after_commit(partial(self._memory.like_changed, post_id, post.like_count, member.id, liked))
+        return post.json(liked)
 
 
 async def existing(tx: Tx, post_id: int) -> Post:

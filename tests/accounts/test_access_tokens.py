@@ -62,11 +62,14 @@ FORGERIES: dict[str, Callable[[Forge], str]] = {
        for name in ("none", "None", "NONE", "nOnE", "HS256", "")},
     **{f"without {name}": lambda forge, name=name: forge.with_claims(**{name: None})  # type: ignore[misc]
        for name in ("sub", "iat", "exp", "jti", "sid", "kind")},
-    **{f"{name} is {value!r}": lambda forge, name=name, value=value: forge.with_claims(**{name: value})  # type: ignore[misc]
+    **{f"{name} is {value!r}": lambda forge, name=name,
+       value=value: forge.with_claims(**{name: value})  # type: ignore[misc]
        for name, value in (
-           ("sub", 1), ("sub", ""), ("sub", "1 "), ("sub", "-1"), ("sub", "\u0661"), ("sub", "2"), ("sub", "1" * 17), ("sub", []),
+           ("sub", 1), ("sub", ""), ("sub", "1 "), ("sub", "-1"), ("sub", "\u0661"), ("sub", "2"), ("sub", "1" * 17),
+           ("sub", []),
            ("sid", 1), ("sid", "0"), ("sid", "99"), ("sid", "x"), ("sid", {"a": 1}), ("exp", NOW - 1), ("exp", 0),
-           ("exp", -1), ("exp", "9999999999"), ("exp", 1e12), ("exp", True), ("exp", 2**63), ("exp", 10**400), ("exp", float("inf")),
+           ("exp", -1), ("exp", "9999999999"), ("exp", 1e12), ("exp", True), ("exp", 2**63), ("exp", 10**400),
+           ("exp", float("inf")),
            ("iat", NOW + 3600), ("iat", "now"), ("iat", 1.5), ("iat", 10**400), ("kind", "refresh"), ("kind", 1),
            ("kind", ["access"]), ("nbf", NOW + 3600), ("aud", "elsewhere"))},
     "HS384": lambda forge: forge.raw('{"alg":"HS384"}', json.dumps(forge.claims), digest=hashlib.sha384),
@@ -78,9 +81,12 @@ FORGERIES: dict[str, Callable[[Forge], str]] = {
     "crit unknown": lambda forge: forge.with_header(crit=["x\r\nSet-Cookie: a"]),
     "b64 false": lambda forge: forge.with_header(b64=False, crit=["b64"]),
     "kid is a number": lambda forge: forge.with_header(kid=1),
-    "kid and another key": lambda forge: forge.raw('{"alg":"HS256","kid":"../../dev/null"}', json.dumps(forge.claims), ""),
-    "jwk and another key": lambda forge: forge.raw('{"alg":"HS256","jwk":{"kty":"oct","k":"eA"}}', json.dumps(forge.claims), "x"),
-    "another key": lambda forge: forge.raw('{"alg":"HS256"}', json.dumps(forge.claims), "another secret of many characters"),
+    "kid and another key": lambda forge: forge.raw('{"alg":"HS256","kid":"../../dev/null"}', json.dumps(forge.claims),
+                                                   ""),
+    "jwk and another key": lambda forge: forge.raw('{"alg":"HS256","jwk":{"kty":"oct","k":"eA"}}',
+                                                   json.dumps(forge.claims), "x"),
+    "another key": lambda forge: forge.raw('{"alg":"HS256"}', json.dumps(forge.claims),
+                                           "another secret of many characters"),
     "empty key": lambda forge: forge.raw('{"alg":"HS256"}', json.dumps(forge.claims), ""),
     "refresh token": lambda forge: forge.refresh_token,
     "refresh token as bearer of a jwt": lambda forge: forge.raw('{"alg":"HS256"}', json.dumps(forge.refresh_token)),
@@ -90,7 +96,8 @@ FORGERIES: dict[str, Callable[[Forge], str]] = {
     "payload is a number": lambda forge: forge.raw('{"alg":"HS256"}', "1"),
     "payload is no json": lambda forge: forge.raw('{"alg":"HS256"}', "{"),
     "payload is deep": lambda forge: forge.raw('{"alg":"HS256"}', "[" * 2000),
-    "payload is no text": lambda forge: forge.raw('{"alg":"HS256"}', "\udcff".encode("utf-8", "surrogatepass").decode("latin-1")),
+    "payload is no text": lambda forge: forge.raw('{"alg":"HS256"}',
+                                                  "\udcff".encode("utf-8", "surrogatepass").decode("latin-1")),
     "header is no json": lambda forge: forge.raw("HS256", json.dumps(forge.claims)),
     "header is a list": lambda forge: forge.raw("[]", json.dumps(forge.claims)),
     "header is deep": lambda forge: forge.raw("[" * 2000, json.dumps(forge.claims)),
@@ -104,7 +111,8 @@ FORGERIES: dict[str, Callable[[Forge], str]] = {
     "no signature": lambda forge: forge.token.rpartition(".")[0] + ".",
     "two parts": lambda forge: forge.token.rpartition(".")[0],
     "half a signature": lambda forge: forge.token[:-20],
-    "another payload": lambda forge: ".".join([forge.token.split(".")[0], b64(b'{"sub":"1"}'), forge.token.split(".")[2]]),
+    "another payload": lambda forge: ".".join([forge.token.split(".")[0], b64(b'{"sub":"1"}'),
+                                               forge.token.split(".")[2]]),
     "not ascii": lambda forge: forge.token + "\u00e9",
     "standard base64": lambda forge: forge.token[:-2] + "+/",
     "a dot": lambda forge: "..",
@@ -131,7 +139,8 @@ async def test_our_own_tokens_are_what_the_contract_says(api: Api, forge: Forge)
     assert (await api.get("/api/me", token=forge.with_claims())).status == 200
 
 
-async def test_every_forgery_is_refused_with_one_answer(api: Api, forge: Forge, caplog: pytest.LogCaptureFixture) -> None:
+async def test_every_forgery_is_refused_with_one_answer(api: Api, forge: Forge,
+                                                        caplog: pytest.LogCaptureFixture) -> None:
     assert len(FORGERIES) >= 70
     bodies = set()
     for name, make in FORGERIES.items():
@@ -144,7 +153,8 @@ async def test_every_forgery_is_refused_with_one_answer(api: Api, forge: Forge, 
     assert "Traceback" not in caplog.text
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "BearerX {}", "{}", "Token {}", "Bearer\u00a0{}", "Bearer,{}"])
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "BearerX {}", "{}", "Token {}",
+                                    "Bearer\u00a0{}", "Bearer,{}"])
 async def test_another_scheme_is_refused(api: Api, forge: Forge, header: str) -> None:
     answer = await api.get("/api/me", headers={"Authorization": header.format(forge.token)})
     assert problem(answer, 401) == "not_signed_in"

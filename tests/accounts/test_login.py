@@ -31,7 +31,8 @@ async def test_by_name_and_by_address(api: Api, name: str) -> None:
 async def test_the_same_answer_for_an_unknown_name_and_a_wrong_password(api: Api) -> None:
     await api.sign_up("ada")
     bodies = set()
-    for name in ("ada", "nobody", "ada@example.org", "nobody@example.org", "\u212a\u0130", "a\u0301da", "@", "x" * 254, " ada"):
+    for name in ("ada", "nobody", "ada@example.org", "nobody@example.org", "\u212a\u0130", "a\u0301da", "@", "x" * 254,
+                 " ada"):
         answer = await login(api, name, "wr0ng-horse")
         assert problem(answer, 401) == "bad_credentials"
         bodies.add(answer.raw.replace(answer.body["request_id"].encode(), b"-"))
@@ -64,7 +65,8 @@ async def test_a_hash_of_another_cost_is_renewed_and_still_lets_in(serve: Serve,
 
 
 async def _hash_of(tx: object, name: str) -> str:
-    return str(await tx.value("SELECT password_hash FROM users WHERE username_key = $1", name))  # type: ignore[attr-defined]
+    return str(await tx.value("SELECT password_hash FROM users WHERE username_key = $1",
+                              name))  # type: ignore[attr-defined]
 
 
 async def test_a_suspended_member_is_not_let_in(server: Served) -> None:

@@ -13,11 +13,13 @@ from tests.web.hostile import problem
 
 async def sign_up(api: Api, **fields: Any) -> Answer:
     """Signs somebody up, with these fields in place of the good ones."""
-    return await api.post("/api/signup", {"username": "grace", "email": "grace@example.org", "password": PASSWORD, **fields})
+    return await api.post("/api/signup",
+                          {"username": "grace", "email": "grace@example.org", "password": PASSWORD, **fields})
 
 
 GOOD_NAMES = ("abc", "a" * 30, "A.b-c_9", "...", "---", "007", "Null", "admin")
-BAD_NAMES = ("", "ab", "a" * 31, "a b", "a\tb", "abc\n", "\nabc", "a@b", "caf\u00e9", "\uff41\uff42\uff43", "a/b", "abc\u200b",
+BAD_NAMES = ("", "ab", "a" * 31, "a b", "a\tb", "abc\n", "\nabc", "a@b", "caf\u00e9", "\uff41\uff42\uff43", "a/b",
+             "abc\u200b",
              "a%00b", "\u0430bc", "a<b", "a'b", "\u212aabc", "abc\u0301", "\u0661\u0662\u0663")
 
 
@@ -59,12 +61,16 @@ async def test_a_domain_in_letters_and_in_ascii_is_one(api: Api) -> None:
     assert problem(await sign_up(api, email="ada@b\u0075\u0308cher.example"), 409) == "email_taken"
 
 
-GOOD_ADDRESSES = ("a@b.co", "ada+tag@example.org", "o'hara@example.org", "a.b.c@sub.example.org", "\u00fcml@example.org",
+GOOD_ADDRESSES = ("a@b.co", "ada+tag@example.org", "o'hara@example.org", "a.b.c@sub.example.org",
+                  "\u00fcml@example.org",
                   "a" * 64 + "@example.org", "ada@" + ".".join(["a" * 60] * 3) + ".org", "!#$%&*/=?^_`{|}~@example.org")
-BAD_ADDRESSES = ("", "ada", "ada@", "@example.org", "ada@example", "ada@@example.org", "a b@example.org", ".a@example.org",
-                 "a.@example.org", "a..b@example.org", "ada@-example.org", "ada@example-.org", "ada@.org", "ada@exa_mple.org",
+BAD_ADDRESSES = ("", "ada", "ada@", "@example.org", "ada@example", "ada@@example.org", "a b@example.org",
+                 ".a@example.org",
+                 "a.@example.org", "a..b@example.org", "ada@-example.org", "ada@example-.org", "ada@.org",
+                 "ada@exa_mple.org",
                  "ada@example.org.", "ada@example.org\n", "ada@127.0.0.1", "ada@[127.0.0.1]", "a" * 65 + "@example.org",
-                 "ada@" + "a" * 64 + ".org", "ada@" + ".".join(["a" * 60] * 5) + ".org", "ada@example.o", "ada,bob@example.org",
+                 "ada@" + "a" * 64 + ".org", "ada@" + ".".join(["a" * 60] * 5) + ".org", "ada@example.o",
+                 "ada,bob@example.org",
                  "Ada <ada@example.org>", "ada@example.org,bob@example.org", "a\0b@example.org", "ada@exam\0ple.org",
                  "ada\r\nBcc: x@example.org", "ada@exa\u200bmple..org", "ada@\ud83d.org", '"a b"@example.org',
                  "\uff20@example.org\u2024", "ada@xn--.org", "ada@\u00fc" + "a" * 200 + ".org")
@@ -88,8 +94,10 @@ async def test_addresses_that_are_refused(api: Api) -> None:
 
 
 GOOD_PASSWORDS = ("x7#kQ2!p", "\U0001f600\U0001f680\U0001f40d\U0001f9e0\U0001f4a1\U0001f512\U0001f511\U0001f5dd",
-                  "".join(chr(0x1f600 + number) for number in range(19)), "corr3ct horse battery", " leading and trailing ",
-                  "".join(chr(0x1f600 + number % 50) for number in range(128)), "tab\tand\nline", "\u00e4\u00f6\u00fc\u00df-\u00e9\u00e8\u00ea")
+                  "".join(chr(0x1f600 + number) for number in range(19)), "corr3ct horse battery",
+                  " leading and trailing ",
+                  "".join(chr(0x1f600 + number % 50) for number in range(128)), "tab\tand\nline",
+                  "\u00e4\u00f6\u00fc\u00df-\u00e9\u00e8\u00ea")
 BAD_PASSWORDS = {
     "": "too_short", "short77": "too_short", "\U0001f600" * 7: "too_short", "x7#kQ2!p" * 16 + "x": "too_long",
     "password": "too_common", "Password1": "too_common", "12345678": "too_common", "QWERTYUIOP": "too_common",
@@ -122,8 +130,9 @@ async def test_bytes_behind_the_72nd_count(api: Api) -> None:
     problem(await api.post("/api/login", {"username": "grace", "password": long[:-1] + "\U0001f680"}), 401)
 
 
-@pytest.mark.parametrize(("first", "second"), [("caf\u00e9-au-lait", "cafe\u0301-au-lait"), ("\ufb01ne-w0rds", "fine-w0rds"),
-                                               ("\uff58\uff17#kQ2!p9", "x7#kQ2!p9")])
+@pytest.mark.parametrize(("first", "second"),
+                         [("caf\u00e9-au-lait", "cafe\u0301-au-lait"), ("\ufb01ne-w0rds", "fine-w0rds"),
+                          ("\uff58\uff17#kQ2!p9", "x7#kQ2!p9")])
 async def test_a_password_typed_on_another_keyboard_is_the_same(api: Api, first: str, second: str) -> None:
     assert (await sign_up(api, password=first)).status == 201
     assert (await api.post("/api/login", {"username": "grace", "password": second})).status == 200
@@ -136,7 +145,8 @@ def test_a_good_password_is_not_called_common() -> None:
 
 async def test_fifty_at_once_make_one_member(api: Api) -> None:
     forms = ["grace@example.org", "GRACE@example.org", "\uff47race@EXAMPLE.org"]
-    answers = await asyncio.gather(*[sign_up(api, username=f"grace{number}", email=forms[number % 3]) for number in range(50)])
+    answers = await asyncio.gather(*[sign_up(api, username=f"grace{number}", email=forms[number % 3])
+                                     for number in range(50)])
     assert sorted(answer.status for answer in answers) == [201] + [409] * 49
     answers = await asyncio.gather(*[sign_up(api, username="aDa"[:number % 3] + "ADA"[number % 3:],
                                              email=f"m{number}@example.org") for number in range(50)])
@@ -151,7 +161,8 @@ async def test_what_a_new_member_is_told(api: Api) -> None:
     data = answer.data
     assert set(data) == {"user", "access_token", "refresh_token", "expires_at", "referral"}
     assert set(data["user"]) == {
-        "id", "username", "name", "title", "company", "location", "bio", "site", "avatar_url", "created_at", "post_count",
+        "id", "username", "name", "title", "company", "location", "bio", "site", "avatar_url", "created_at",
+        "post_count",
         "email", "email_status", "email_confirmed_at", "birth_date", "enrichment", "referral_code", "role"}
     assert {name: data["user"][name] for name in profile} == profile
     assert data["referral"] == {"status": "unknown_code"} and data["user"]["role"] == "member"

@@ -108,7 +108,8 @@ def cookie_of(answer: Answer) -> Any:
 
 async def test_the_cookie_is_for_browsers_only(api: Api) -> None:
     body = {"username": "ada", "email": "ada@example.org", "password": PASSWORD}
-    for answer in (await api.post("/api/signup", body), await api.post("/api/login", {"username": "ada", "password": PASSWORD})):
+    for answer in (await api.post("/api/signup", body),
+                   await api.post("/api/login", {"username": "ada", "password": PASSWORD})):
         cookie = cookie_of(answer)
         assert cookie.value == answer.data["refresh_token"]
         assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/api/token")
@@ -137,6 +138,7 @@ async def test_without_any_token(api: Api, body: Any) -> None:
 
 
 async def test_an_odd_cookie_is_none(api: Api) -> None:
-    for cookie in ("foyer_refresh=", "foyer_refresh=null", 'foyer_refresh="a;b"', "foyer_refresh=\u00e9", "x=1; foyer_refresh=%00"):
+    for cookie in ("foyer_refresh=", "foyer_refresh=null", 'foyer_refresh="a;b"', "foyer_refresh=\u00e9",
+                   "x=1; foyer_refresh=%00"):
         answer = await api.post("/api/token/refresh", headers={"Cookie": cookie})
         assert problem(answer) in ("token_invalid", "invalid_fields")

@@ -35,7 +35,8 @@ async def test_which_verdicts_are_bad_is_a_setting(serve: Serve) -> None:
     assert answer.data["user"]["email_status"] == "invalid"
     assert await server.api.write_post(answer.data["access_token"])
     await server.api.switch(server.sandbox, "hunter", verifier=["webmail"])
-    problem(await server.api.post("/api/signup", {"username": "bob", "email": "bob@example.org", "password": PASSWORD}), 422)
+    problem(await server.api.post("/api/signup", {"username": "bob", "email": "bob@example.org", "password": PASSWORD}),
+            422)
 
 
 @pytest.mark.parametrize("position", ["503-html", "202-empty", "222-empty", "403-limit", "429-quota"])

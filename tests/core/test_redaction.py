@@ -14,20 +14,25 @@ from server.core.redaction import redact
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLW9mLTQzLWNoYXJhY3RlcnM"
 REFRESH = "12.3." + "aB_-" * 10 + "xyz"
 SECRETS = {
-    JWT: JWT, f"token {JWT}, and more": JWT, f"Authorization: Bearer {JWT}": JWT, "Authorization: Bearer abc.def": "abc.def",
+    JWT: JWT, f"token {JWT}, and more": JWT, f"Authorization: Bearer {JWT}": JWT,
+    "Authorization: Bearer abc.def": "abc.def",
     "authorization: basic dXNlcjpwYXNz": "dXNlcjpwYXNz", REFRESH: REFRESH, f"refresh_token={REFRESH}": REFRESH,
     f"Cookie: foyer_refresh={REFRESH}; x=1": REFRESH, "Cookie: foyer_refresh=abc": "abc",
     "GET /v2?email=a&api_key=s3cr3t&x=1": "s3cr3t", "X-API-KEY: s3cr3t": "s3cr3t", "api_secret = s3cr3t": "s3cr3t",
     '{"password": "pass word with spaces"}': "spaces", "{'password': 's3cr3t'}": "s3cr3t", "password=s3cr3t": "s3cr3t",
-    "FOYER_CLEARBIT_API_SECRET=s3cr3t": "s3cr3t", "new_password: s3cr3t": "s3cr3t", "password_hash='$2b$12$abc'": "$2b$",
+    "FOYER_CLEARBIT_API_SECRET=s3cr3t": "s3cr3t", "new_password: s3cr3t": "s3cr3t",
+    "password_hash='$2b$12$abc'": "$2b$",
     '{"access_token":"s3cr3t","refresh_token":"s3cr3t"}': "s3cr3t", "the secret: s3cr3t": "s3cr3t",
-    "mail to ada@example.org failed": "ada", "ada.l+tag@sub.example.org": "ada.l", "?email=ada%40example.org&x": "ada%40",
+    "mail to ada@example.org failed": "ada", "ada.l+tag@sub.example.org": "ada.l",
+    "?email=ada%40example.org&x": "ada%40",
     "<ada@example.org>": "ada@", "ada@b\u00fccher.example": "ada", "ada@example.org.": "ada@",
     "card 4111111111111111": "4111", "card 4111111111111111.": "4111", "4111 1111 1111 1111": "1111",
-    "4111-1111-1111-1111, thanks": "1111", "378282246310005": "3782", "(5555555555554444)": "5555", "n=6011000990139424;": "6011",
+    "4111-1111-1111-1111, thanks": "1111", "378282246310005": "3782", "(5555555555554444)": "5555",
+    "n=6011000990139424;": "6011",
     "1. 4111111111111111": "4111", "4222222222222": "4222", "6304000000000000000": "6304",
 }
-HARMLESS = ("GET /api/posts/{id} -> 200 in 0.003 s", "member 4711 has 12 sockets", "1987-02-28T12:00:00.000Z", "0.1234567890123456",
+HARMLESS = ("GET /api/posts/{id} -> 200 in 0.003 s", "member 4711 has 12 sockets", "1987-02-28T12:00:00.000Z",
+            "0.1234567890123456",
             "request 5c8714ed3e-1", "port 8080", "version 1.2.3", "took 12345.678 s", "a@b", "@example", "12 345 678")
 
 
@@ -47,7 +52,8 @@ def test_twice_is_the_same_as_once() -> None:
 
 
 def test_long_texts_do_not_take_long() -> None:
-    for text in ("a" * 100_000, "1 " * 50_000, "a." * 50_000, "@" * 100_000, "eyJ" * 30_000, "password=" * 10_000, "'" * 100_000):
+    for text in ("a" * 100_000, "1 " * 50_000, "a." * 50_000, "@" * 100_000, "eyJ" * 30_000, "password=" * 10_000,
+                 "'" * 100_000):
         redact(text)
 
 

@@ -1,4 +1,4 @@
-"""Every handler of the server may run twice: after a crash between the call and its effect, and with the effect itself."""
+"""Every handler of the server may run twice: its effect alone, and all of it after a crash before the effect."""
 from __future__ import annotations
 
 from typing import Any
@@ -9,7 +9,7 @@ from server.jobs import Job, Worker, queue
 from server.ops.housekeeping import KIND
 from server.storage import Tx
 from tests.conftest import Serve
-from tests.enrichment.support import Ahead, me, settled, told
+from tests.enrichment.support import me, settled, told
 from tests.support import Served, until
 
 SETTINGS = {"hunter.timeout": "500 ms", "enrichment.first_retry": "10 ms"}
@@ -68,7 +68,7 @@ async def test_a_crash_between_the_call_and_its_effect(serve: Serve, monkeypatch
     await one_of_each(second, session)
 
 
-async def test_a_stop_in_the_middle_of_everything_loses_and_doubles_nothing(serve: Serve, ahead: Ahead) -> None:
+async def test_a_stop_in_the_middle_of_everything_loses_and_doubles_nothing(serve: Serve) -> None:
     sessions: list[Any] = []
     for _ in range(4):
         served = await started(serve)

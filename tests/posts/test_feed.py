@@ -125,7 +125,8 @@ async def test_unliked_posts_are_unliked_on_every_page(api: Api, town: Any) -> N
 
 async def test_anonymous_and_signed_in_at_once(api: Api, town: Any) -> None:
     tokens, posts = town
-    answers = await asyncio.gather(*[api.get("/api/posts?limit=17", token=token) for _ in range(10) for token in (None, *tokens)])
+    answers = await asyncio.gather(*[api.get("/api/posts?limit=17", token=token) for _ in range(10)
+                                     for token in (None, *tokens)])
     for token, answer, number in zip((None, *tokens), answers, range(4)):
         assert answer.data == await _wanted(api, posts, "", token)
         assert {same.raw for same in answers[number::4]} == {answer.raw}

@@ -25,7 +25,8 @@ async def like(api: Api, token: str, post: int, method: str = "PUT") -> Answer:
 
 
 async def test_a_post_is_made_and_read(api: Api, members: Members) -> None:
-    answer = await api.post("/api/posts", {"title": " A title ", "text": "Line\nline \U0001f600", "link": "https://example.org/"},
+    answer = await api.post("/api/posts",
+                            {"title": " A title ", "text": "Line\nline \U0001f600", "link": "https://example.org/"},
                             token=members[0])
     post = answer.data
     assert answer.status == 201 and answer.headers["Location"] == f"/api/posts/{post['id']}"
@@ -98,9 +99,10 @@ async def test_what_is_deleted_is_gone(api: Api, members: Members) -> None:
     path = f"/api/posts/{post['id']}"
     await like(api, members[1], post["id"])
     assert (await api.call("DELETE", path, token=members[0])).status == 204
-    for method, rest in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("PUT", "/like"), ("DELETE", "/like"), ("GET", "/likes")):
+    for method, rest in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("PUT", "/like"), ("DELETE", "/like"),
+                         ("GET", "/likes")):
         body = {"title": "x"} if method == "PATCH" else None
-        assert problem(await api.call(method, path + rest, json=body, token=members[0]), 404) == "not_found", (method, rest)
+        assert problem(await api.call(method, path + rest, json=body, token=members[0]), 404) == "not_found", rest
     assert (await api.get("/api/posts")).data == []
 
 
@@ -120,7 +122,8 @@ async def test_an_id_is_never_given_again(api: Api, members: Members) -> None:
 
 async def test_liking_twice_is_liking_once(api: Api, members: Members) -> None:
     post = (await api.write_post(members[0]))["id"]
-    for method, count, liked in (("PUT", 1, True), ("PUT", 1, True), ("DELETE", 0, False), ("DELETE", 0, False), ("PUT", 1, True)):
+    for method, count, liked in (("PUT", 1, True), ("PUT", 1, True), ("DELETE", 0, False), ("DELETE", 0, False),
+                                 ("PUT", 1, True)):
         answer = await like(api, members[1], post, method)
         assert (answer.status, answer.data["like_count"], answer.data["liked"]) == (200, count, liked)
         for token, seen in ((members[1], liked), (members[2], False), (members[0], False), (None, False)):
@@ -159,7 +162,8 @@ async def test_fifty_likes_at_once_are_one(api: Api, members: Members) -> None:
 
 async def test_likes_and_unlikes_at_once_end_in_agreement(api: Api, members: Members) -> None:
     post = (await api.write_post(members[0]))["id"]
-    await asyncio.gather(*[like(api, token, post, method) for _ in range(15) for token in members[1:] for method in ("PUT", "DELETE")])
+    await asyncio.gather(*[like(api, token, post, method) for _ in range(15) for token in members[1:]
+                           for method in ("PUT", "DELETE")])
     shown = (await api.get(f"/api/posts/{post}")).data
     likers = (await api.get(f"/api/posts/{post}/likes")).data
     assert shown["like_count"] == len(likers) == len({liker["id"] for liker in likers})
@@ -175,7 +179,8 @@ async def test_the_author_is_told_of_each_liker_once(api: Api, members: Members)
         for post in posts:
             for token in members[1:3]:
                 await like(api, token, post, method)
-    events = [event for event in (await api.get("/api/events?after=0", token=members[0])).data if event["type"] == "post_liked"]
+    events = [event for event in (await api.get("/api/events?after=0", token=members[0])).data
+              if event["type"] == "post_liked"]
     told = [(event["data"]["post_id"], event["data"]["by"]["username"]) for event in events]
     assert sorted(told) == sorted((post, name) for post in posts for name in ("member-b", "member-c"))
     for token in members[1:]:

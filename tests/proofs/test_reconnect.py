@@ -7,18 +7,20 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from socket import SHUT_RDWR
 from typing import Any
 
 import aiohttp
+from msgspec import to_builtins
 
 from bot.client import FoyerClient
 from bot.transport import open_session
 from tests.proofs.book import GONE
-from tests.proofs.processes import Stage, chance, cycles, lasting_port, median_and_most, pause, staged
+from tests.proofs.processes import Stage, chance, lasting_port, median_and_most, pause, staged
 from tests.support import PASSWORD, Answer, Api, until
 
-MEMBERS, WITH_OUR_CLIENT = 200, 40
-DELAY = 0.5  # seconds by which the stand-ins hold every answer back: with eight at a time this spreads them over the run
+MEMBERS, WITH_OUR_CLIENT, KILLS = 200, 40, 5
+DELAY = 0.3  # seconds by which the stand-ins hold every answer back: with eight at a time this spreads them over the run
 SWITCHED = "Stand-ins are in use for Hunter and Clearbit at "
 
 
@@ -68,7 +70,7 @@ class Resident:
         while not self._town.over.is_set():
             await self._like()
             try:
-                await self._listen(self._town.rng.expovariate(2))
+                await self._listen(self._town.rng.expovariate(0.7))
             except GONE:
                 await pause(self._town.rng.uniform(0.01, 0.1))
         await self._listen(None)
@@ -95,13 +97,13 @@ class Resident:
     def take(self, event: dict[str, Any]) -> None:
         """The next event, which must be the next."""
         assert event["seq"] == self.last + 1, f"{event['seq']} came behind {self.last}"
-        self.events.append(event)
+        self.events.append(_kept(event))
 
     async def judge(self) -> None:
         """What came is what is kept, all of it is this member's, and `enriched` came once."""
         kept, api = [], self._town.api
         while page := (await api.get(f"/api/events?after={len(kept)}", token=self.token)).data:
-            kept += page
+            kept += [_kept(event) for event in page]
         assert self.events == kept
         told = [event["data"] for event in kept if event["type"] == "enriched"]
         assert len(told) == 1
@@ -142,16 +144,16 @@ class Plain(Resident):
                 self.take(frame)
             else:
                 # Only without `after`, and then in order too: not yet acknowledged, as far as the server knew.
-                assert frame["seq"] > self._before and frame == self.events[frame["seq"] - 1]
+                assert frame["seq"] > self._before and _kept(frame) == self.events[frame["seq"] - 1]
             self._before = frame["seq"]
             if self._town.rng.random() < 0.5:
                 await socket.send_json({"type": "ack", "seq": self.last})
 
     async def _drop(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Ends the connection, half of the time without a word."""
-        transport = socket.get_extra_info("socket") and socket._response.connection
-        if transport and transport.transport and self._town.rng.random() < 0.5:
-            transport.transport.abort()
+        """Half of the time the connection breaks, else it is closed by the rules."""
+        line = socket.get_extra_info("socket")
+        if line is not None and self._town.rng.random() < 0.5:
+            line.shutdown(SHUT_RDWR)
 
 
 class WithOurClient(Resident):
@@ -168,12 +170,12 @@ class WithOurClient(Resident):
 
     async def _listen(self, seconds: float | None) -> None:
         self._town.connections += 1
-        newest = (await self._foyer.me(), await self._newest())[1] if seconds is None else None
+        newest = await self._newest() if seconds is None else None
         try:
             async with asyncio.timeout(seconds), self._foyer.events(self.last) as events:
                 while newest is None or self.last < newest:
                     event = await anext(events)
-                    self.take({"type": event.type, "seq": event.seq, "data": event.data})
+                    self.take(to_builtins(event))
         except TimeoutError:
             pass
 
@@ -182,8 +184,59 @@ class WithOurClient(Resident):
         return found[-1] if found else 0
 
 
+def _kept(event: dict[str, Any]) -> dict[str, Any]:
+    return {name: event[name] for name in ("type", "seq", "data")}
+
+
 async def _frame(socket: aiohttp.ClientWebSocketResponse) -> Any:
     message = await socket.receive()
     if message.type is not aiohttp.WSMsgType.TEXT:
         raise ConnectionError("the socket was closed")
     return json.loads(message.data)
+
+
+async def start(stage: Stage, session: aiohttp.ClientSession) -> str:
+    """A server whose stand-ins are slow; its address."""
+    server = await stage.start()
+    stand_ins = (await server.line(SWITCHED)).partition(": ")[0]
+    for provider in ("hunter", "clearbit"):
+        await Api(session, "").switch(stand_ins, provider, delay=DELAY)
+    return server.url
+
+
+async def _count_after_kill(stage: Stage, session: aiohttp.ClientSession, rng: random.Random,
+                            people: list[Resident]) -> int:
+    """Kills and starts anew after a while; how many had been told by then."""
+    await pause(rng.uniform(1, 2))
+    assert stage.server is not None
+    await stage.server.kill()
+    enriched = sum(person.enriched for person in people)
+    await start(stage, session)
+    return enriched
+
+
+def residents(town: Town) -> list[Resident]:
+    kinds = [WithOurClient] * WITH_OUR_CLIENT + [Plain] * (MEMBERS - WITH_OUR_CLIENT)
+    return [kind(town, number) for number, kind in enumerate(kinds)]
+
+
+async def test_everybody_is_told_once_and_in_order(tmp_path: Path) -> None:
+    rng = chance()
+    environ = {"FOYER_SANDBOX_MODE": "on", "FOYER_ENRICHMENT_CONCURRENCY": "8"}
+    async with staged(tmp_path, environ, lasting_port()) as stage, open_session() as session:
+        town = Town(Api(session, await start(stage, session)), rng)
+        people = residents(town)
+        async with asyncio.TaskGroup() as group:
+            for person in people:
+                group.create_task(person.live())
+            enriched = [await _count_after_kill(stage, session, rng, people) for _ in range(KILLS)]
+            await until(lambda: all(person.enriched for person in people), 60)
+            town.over.set()
+        for person in people:
+            await person.judge()
+        print(f"{MEMBERS} members, {KILLS} kills (enriched by then: {enriched}), {town.connections} connections, "
+              f"{sum(len(person.events) for person in people)} events; "
+              f"restart to ready {median_and_most(stage.starts)}")
+        assert stage.server is not None and await stage.server.terminate() == 0
+        await stage.check()
+        assert not stage.complaints()

@@ -31,9 +31,10 @@ async def test_an_id_that_is_none_is_not_found(server: Served) -> None:
                     assert response.status < 500 and response.status != 404 or body["code"] == "not_found", found
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=-1", "limit=abc", "limit=", "limit=9223372036854775808",
-                                   "limit=%D9%A1", "limit=%00", "limit=1.5", "limit=1" + "0" * 400,
-                                   "nonsense=1", "limit=20&nonsense=1", "LIMIT=1"])
+@pytest.mark.parametrize("query",
+                         ["limit=0", "limit=101", "limit=-1", "limit=abc", "limit=", "limit=9223372036854775808",
+                          "limit=%D9%A1", "limit=%00", "limit=1.5", "limit=1" + "0" * 400,
+                          "nonsense=1", "limit=20&nonsense=1", "LIMIT=1"])
 async def test_queries_that_are_wrong(api: Api, query: str) -> None:
     token = (await api.sign_up())["access_token"]
     post = (await api.write_post(token))["id"]
@@ -95,7 +96,8 @@ async def test_a_cursor_of_another_list_is_refused(api: Api) -> None:
     cursors = {name: await _next(api, path, ada["access_token"]) for name, path in lists.items()}
     for name, path in lists.items():
         for other, cursor in cursors.items():
-            answer = await api.get(path, token=ada["access_token"], params={"cursor": cursor}) if name != other else None
+            answer = await api.get(path, token=ada["access_token"],
+                                   params={"cursor": cursor}) if name != other else None
             assert answer is None or problem(answer, 400) == "bad_cursor", (name, other)
 
 
@@ -105,7 +107,8 @@ async def _next(api: Api, path: str, token: str) -> str:
     return str(answer.body["next"])
 
 
-@pytest.mark.parametrize("path", ["/api", "/api/", "/api/nothing", "/api/posts/", "/api/posts/1/", "/api//posts", "/API/posts",
+@pytest.mark.parametrize("path",
+                         ["/api", "/api/", "/api/nothing", "/api/posts/", "/api/posts/1/", "/api//posts", "/API/posts",
                                   "/nothing", "/static/../run.py", "/static/%2e%2e/schema.sql", "/api/posts/1/like/2",
                                   "/static/", "/.git/config", "/docs/", "/api/signup/x", "/favicon.ico"])
 async def test_a_path_that_leads_nowhere(api: Api, path: str) -> None:

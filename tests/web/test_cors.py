@@ -9,7 +9,8 @@ GOOD = "https://app.example.org"
 PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, content-type"}
 TRICKS = ("null", "https://app.example.org.evil.test", "https://evil-app.example.org", "http://app.example.org",
           "https://app.example.org:8443", "https://app.example.org/", "https://app.example.org:443.evil.test",
-          "https://evil.test", "https://sub.app.example.org", "https://app.example.org@evil.test", "app.example.org", "*",
+          "https://evil.test", "https://sub.app.example.org", "https://app.example.org@evil.test", "app.example.org",
+          "*",
           "", "https://app_example.org", "https://app.example.org evil.test")
 
 

@@ -116,7 +116,8 @@ async def test_a_key_that_cannot_be_one(server: Served, key: str) -> None:
 
 async def test_refusals_are_kept_too(api: Api) -> None:
     token = (await api.sign_up("ada"))["access_token"]
-    for path, body, status in (("/api/posts", {"title": ""}, 422), ("/api/login", {"username": "ada", "password": "x"}, 401),
+    for path, body, status in (("/api/posts", {"title": ""}, 422),
+                               ("/api/login", {"username": "ada", "password": "x"}, 401),
                                ("/api/signup", {**GRACE, "username": "Ada"}, 409)):
         first, second = [await api.post(path, body, token=token, headers=KEY) for _ in range(2)]
         assert first.status == status and first.headers["Content-Type"] == "application/problem+json"

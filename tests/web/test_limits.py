@@ -83,7 +83,8 @@ def test_many_subjects_are_forgotten_again(monkeypatch: pytest.MonkeyPatch) -> N
 
 SUBJECTS = {
     "1.2.3.4": "1.2.3.4", "::ffff:1.2.3.4": "1.2.3.4", "2001:db8:1:2::1": "2001:db8:1:2::/64",
-    "2001:db8:1:2:ffff:ffff:ffff:ffff": "2001:db8:1:2::/64", "2001:db8:1:3::1": "2001:db8:1:3::/64", "unknown": "unknown",
+    "2001:db8:1:2:ffff:ffff:ffff:ffff": "2001:db8:1:2::/64", "2001:db8:1:3::1": "2001:db8:1:3::/64",
+    "unknown": "unknown",
     "2001:0DB8:0001:0002::9": "2001:db8:1:2::/64",
 }
 
@@ -101,7 +102,8 @@ FORWARDED = [
     ("10.0.0.1", None, "10.0.0.1"), ("10.0.0.1", "", "10.0.0.1"), ("10.0.0.1", "1.1.1.1", "1.1.1.1"),
     ("10.0.0.1", "6.6.6.6, 1.1.1.1", "1.1.1.1"), ("10.0.0.1", "6.6.6.6, 1.1.1.1, 10.0.0.2", "1.1.1.1"),
     ("10.0.0.1", "10.0.0.3,10.0.0.2", "10.0.0.3"), ("10.0.0.1", "6.6.6.6, nonsense", "10.0.0.1"),
-    ("10.0.0.1", "nonsense, 1.1.1.1", "1.1.1.1"), ("2.2.2.2", "1.1.1.1", "2.2.2.2"), ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
+    ("10.0.0.1", "nonsense, 1.1.1.1", "1.1.1.1"), ("2.2.2.2", "1.1.1.1", "2.2.2.2"),
+    ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
     ("::ffff:10.0.0.1", "1.1.1.1", "1.1.1.1"), (None, "1.1.1.1", "unknown"), ("10.0.0.1", ",,,", "10.0.0.1"),
     ("10.0.0.1", "1.1.1.1, 127.0.0.1", "127.0.0.1"),
 ]
@@ -204,7 +206,8 @@ async def test_an_account_is_guarded_from_everywhere_but_not_from_its_owner(
     for number in range(6):
         problem(await _fail(server, headers={"X-Forwarded-For": f"1.1.1.{number}"}), 401)
     right = {"username": "ada", "password": PASSWORD}
-    refused(await server.api.post("/api/login", right, headers={"X-Forwarded-For": "1.1.1.200"}), "login_failures_anywhere")
+    refused(await server.api.post("/api/login", right, headers={"X-Forwarded-For": "1.1.1.200"}),
+            "login_failures_anywhere")
     assert (await server.api.post("/api/login", right, **home)).status == 200
 
 
@@ -234,7 +237,8 @@ async def test_a_proxy_that_adds_a_line_of_its_own_is_understood(serve: Serve) -
 
 
 async def test_exempt_addresses_and_limits_that_are_off(serve: Serve, tmp_path: Any) -> None:
-    small = {"sandbox.mode": "off", "limits.login": "1/minute", "limits.login_failures": "1/hour", "limits.signup": "1/hour"}
+    small = {"sandbox.mode": "off", "limits.login": "1/minute", "limits.login_failures": "1/hour",
+             "limits.signup": "1/hour"}
     for number, more in enumerate(({"limits.exempt": "127.0.0.1"}, {"limits.enabled": "no"}, {"sandbox.mode": "on"})):
         folder = tmp_path / str(number)
         folder.mkdir()

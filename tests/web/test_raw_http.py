@@ -25,15 +25,16 @@ BROKEN = {
     "no host": (b"GET /api/posts?" + MARK + b" HTTP/1.1\r\n\r\n", 400),
     "length and chunks": (b"POST /api/login HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 4"
                           b"\r\n\r\n0\r\n\r\n", 400),
-    "two lengths": (b"POST /api/login HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", 400),
+    "two lengths": (b"POST /api/login HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
+                    400),
     "odd length": (b"POST /api/login HTTP/1.1\r\n" + HOST + b"Content-Length: -1\r\n\r\n", 400),
     "odd chunks": (b"POST /api/login HTTP/1.1\r\n" + HOST + JSON_TYPE + b"Transfer-Encoding: chunked\r\n\r\n"
                    + MARK + b"\r\n", 400),
     "late odd chunks": (b"POST /api/login HTTP/1.1\r\n" + HOST + JSON_TYPE + b"Transfer-Encoding: chunked\r\n\r\n"
                         b"2\r\n{}\r\nzz" + MARK + b"\r\n", 400),
     "odd transfer": (b"POST /api/login HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: " + MARK + b"\r\n\r\n", 400),
-    "odd expectation": (b"POST /api/login HTTP/1.1\r\n" + HOST + b"Expect: " + MARK + b"\r\nContent-Length: 2\r\n\r\n{}",
-                        400),
+    "odd expectation": (b"POST /api/login HTTP/1.1\r\n" + HOST + b"Expect: " + MARK
+                        + b"\r\nContent-Length: 2\r\n\r\n{}", 400),
     "odd expectation of nothing": (b"GET /nothing HTTP/1.1\r\n" + HOST + b"Expect: " + MARK + b"\r\n\r\n", 400),
     "long header": (b"GET / HTTP/1.1\r\n" + HOST + b"X-A: " + MARK * 1500 + b"\r\n\r\n", 431),
     "long header name": (b"GET / HTTP/1.1\r\n" + HOST + MARK * 1500 + b": 1\r\n\r\n", 431),
@@ -87,10 +88,11 @@ async def test_a_header_of_8000_bytes_is_taken(server: Served) -> None:
 async def test_old_and_odd_requests_that_are_proper(server: Served) -> None:
     for data, expected in {
             b"GET /livez HTTP/1.0\r\n\r\n": 200, b"GET http://elsewhere.test/livez HTTP/1.1\r\n" + HOST + b"\r\n": 200,
-            b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n": 404, b"CONNECT elsewhere.test:80 HTTP/1.1\r\n" + HOST + b"\r\n": 404,
+            b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n": 404,
+            b"CONNECT elsewhere.test:80 HTTP/1.1\r\n" + HOST + b"\r\n": 404,
             b"GET /api/me HTTP/1.1\r\n" + HOST + b"Authorization: Bearer \xff\xfe\r\n\r\n": 401,
-            b"POST /api/token/refresh HTTP/1.1\r\n" + HOST + b"Cookie: foyer_refresh=\"\xff;;;=;\r\nContent-Length: 0\r\n\r\n":
-                401}.items():
+            b"POST /api/token/refresh HTTP/1.1\r\n" + HOST + b"Cookie: foyer_refresh=\"\xff;;;=;\r\n"
+            b"Content-Length: 0\r\n\r\n": 401}.items():
         status, headers, raw = await _say(server, data)
         assert status == expected, data
         assert headers["content-type"] == ("application/json" if status == 200 else "application/problem+json")
@@ -99,7 +101,8 @@ async def test_old_and_odd_requests_that_are_proper(server: Served) -> None:
 async def test_an_expectation_that_is_known_is_met(server: Served) -> None:
     host, _, port = server.url.removeprefix("http://").rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"POST /api/login HTTP/1.1\r\n" + HOST + JSON_TYPE + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+    writer.write(b"POST /api/login HTTP/1.1\r\n" + HOST + JSON_TYPE
+                 + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
     writer.write(b"{}")
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 422 ")

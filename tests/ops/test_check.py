@@ -1,0 +1,114 @@
+"""`check` finds each invariant that is broken, and nothing in a database that is whole."""
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.ops import check
+from server.storage.inspection import inspect
+from tests.conftest import Serve
+from tests.support import Served, until
+
+ROOT = Path(__file__).resolve().parents[2]
+JOB = "INSERT INTO jobs (kind, key, body, state, run_at, created_at"
+# What breaks an invariant: the number of its line, and the statement.
+BREAKS: dict[str, str] = {
+    "like_count": "UPDATE posts SET like_count = like_count + 1",
+    "post of their own": "INSERT INTO likes (post_id, user_id, at) SELECT id, author_id, 1 FROM posts",
+    "post_count": "UPDATE users SET post_count = 7 WHERE id = 1",
+    "gap": "DELETE FROM events WHERE user_id = 1 AND seq = 1",
+    "not given out": "UPDATE events SET seq = 99 WHERE user_id = 1 AND seq = 1",
+    "beyond the newest": "UPDATE users SET event_acked = event_seq + 1 WHERE id = 2",
+    "without an enrichment": "DELETE FROM enrichments WHERE user_id = 2",
+    "open without a job": "UPDATE enrichments SET status = 'queued', answers = answers - 1 WHERE user_id = 1",
+    "being open": f"{JOB}) VALUES ('enrich', '1', '', 'ready', 1, 1)",
+    "exactly one answer": "UPDATE enrichments SET requests = requests + 1 WHERE user_id = 1",
+    "too many or too few": "UPDATE events SET type = 'email_verified' WHERE user_id = 1 AND type = 'enriched'",
+    "pending without a job": "UPDATE users SET email_status = 'pending' WHERE id = 1",
+    "without a lease": f"{JOB}) VALUES ('verify_email', '9', '', 'running', 1, 1)",
+    "without an end": f"{JOB}) VALUES ('verify_email', '9', '', 'done', 1, 1)",
+    "points at a row": "INSERT INTO posts (author_id, title, text, created_at) VALUES (99, 'a', 'b', 1)",
+}
+
+
+async def _lived(server: Served) -> Path:
+    """A database in which something happened; the server is stopped."""
+    api = server.api
+    ada, bob = [(await api.sign_up(name))["access_token"] for name in ("ada", "bob")]
+    post = await api.write_post(ada)
+    await api.call("PUT", f"/api/posts/{post['id']}/like", token=bob)
+
+    async def quiet() -> bool:
+        states = [(await api.get("/api/me/enrichment", token=token)).data["status"] for token in (ada, bob)]
+        return states == ["found", "found"]
+    await until(quiet)
+    await server.stop()
+    assert server.settings.sqlite_file is not None
+    return server.settings.sqlite_file
+
+
+async def _tried(serve: Serve, tmp_path: Path) -> Path:
+    return await _lived(await serve(None, tmp_path))
+
+
+def _run(path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(ROOT / "run.py"), "check", "--database", f"sqlite:{path}"],
+                          capture_output=True,
+                          text=True, timeout=30, cwd=path.parent)
+
+
+async def test_a_whole_database(serve: Serve, tmp_path: Path) -> None:
+    path = await _tried(serve, tmp_path)
+    before = path.read_bytes()
+    done = _run(path)
+    assert (done.returncode, done.stderr) == (0, "") and "invariants hold" in done.stdout
+    assert path.read_bytes() == before
+
+
+async def test_beside_a_running_server(server: Served) -> None:
+    assert server.settings.sqlite_file is not None
+    await server.api.sign_up()
+    assert _run(server.settings.sqlite_file).returncode == 0
+
+
+async def test_each_break_is_found(serve: Serve, tmp_path: Path) -> None:
+    whole = (await _tried(serve, tmp_path)).read_bytes()
+    for words, statement in BREAKS.items():
+        path = tmp_path / "broken.db"
+        path.write_bytes(whole)
+        connection = sqlite3.connect(path, isolation_level=None)
+        assert connection.execute(statement).rowcount > 0, words
+        connection.close()
+        for rest in tmp_path.glob("broken.db-*"):
+            rest.unlink()
+        if words == "points at a row":
+            continue
+        lines = inspect(path, check.broken)
+        assert any(words in line for line in lines), (words, lines)
+
+
+async def test_a_broken_one_ends_with_1_and_a_line(serve: Serve, tmp_path: Path) -> None:
+    path = await _tried(serve, tmp_path)
+    connection = sqlite3.connect(path, isolation_level=None)
+    for words in ("like_count", "points at a row"):
+        connection.execute(BREAKS[words])
+    connection.close()
+    done = _run(path)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert any("like_count" in line and "post 1" in line for line in done.stdout.splitlines())
+    assert any("points at a row of users" in line for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database at all, but long enough to be taken for one" * 100])
+def test_what_is_no_database_ends_with_2(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "some.db"
+    if content is not None:
+        path.write_bytes(content)
+    done = _run(path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("foyer: ")
+    assert path.exists() == (content is not None)
