@@ -1,6 +1,7 @@
 """Puts the rooms together: what one feature needs of another is handed over here."""
 from __future__ import annotations
 
+import hmac
 import ipaddress
 import logging
 import time
@@ -83,6 +84,7 @@ class Foyer:
         self.port = settings.server.port
         self.dispatcher: Dispatcher | None = None  # there when nothing but aiohttp's own way is needed
         self._address_hash = address_hasher(secret)
+        self._body_key = hmac.digest(secret.encode(), b"foyer request bodies", "sha256")
         self._enrichment()
         self._accounts()
         self.posts = Posts(self.memory, self.events, settings.hunter.reject)
@@ -146,7 +148,8 @@ class Foyer:
         limits = settings.limits
         rates = {"read": limits.read, "write": limits.write, "signup": limits.signup, "login": limits.login}
         machine = Machine(self.database, self.gate.authenticate, self.limiter, rates, settings.server.trusted_proxies,
-                          secure=settings.server.public_url.startswith("https:"), plain=bool(settings.cors.origins))
+                          secret=self._body_key, secure=settings.server.public_url.startswith("https:"),
+                          plain=bool(settings.cors.origins))
         dispatcher = Dispatcher(guard)
         added = [_add(app, dispatcher, route, machine) for route in self.routes]
         app.router.add_get("/ws", endpoint(self.hub))

@@ -45,7 +45,8 @@ async def nothing_left() -> AsyncIterator[None]:
     yield
     left = [task for task in asyncio.all_tasks() - tasks - {asyncio.current_task()} if not task.done()]
     assert not left, f"tasks left behind: {left}"
-    alive = [t for t in set(threading.enumerate()) - threads if t.is_alive() and not t.name.startswith(("asyncio", "tqdm"))]
+    alive = [thread for thread in set(threading.enumerate()) - threads
+             if thread.is_alive() and not thread.name.startswith(("asyncio", "tqdm"))]
     for thread in alive:
         thread.join(5)
-    assert not [t for t in alive if t.is_alive()], f"threads left behind: {alive}"
+    assert not [thread for thread in alive if thread.is_alive()], f"threads left behind: {alive}"

@@ -29,6 +29,7 @@ CODES: dict[str, tuple[int, str]] = {
     "too_large": (413, "The request is too large"),
     "unsupported_media_type": (415, "The content type is not supported"),
     "invalid_fields": (422, "Some fields are not valid"),
+    "unknown_field": (422, "The request has a field that is not known"),
     "email_undeliverable": (422, "The e-mail address does not receive mail"),
     "idempotency_mismatch": (422, "The Idempotency-Key was used with another body"),
     "upgrade_required": (426, "This address speaks WebSocket"),

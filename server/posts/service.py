@@ -52,6 +52,8 @@ class Posts:
         post = await existing(tx, post_id)
         if post.author.id != member.id:
             raise Problem("forbidden", "Only its author can change a post.")
+        if body.title is UNSET and body.text is UNSET and body.link is UNSET:
+            return post
         link = post.link if body.link is UNSET else body.link
         await queries.update_post(tx, post_id, body.title or post.title, body.text or post.text, link)
         changed = await existing(tx, post_id)

@@ -26,7 +26,7 @@ from server.storage.connection import Connection, opened, sqlite
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Job = tuple["asyncio.Future[Any]", Callable[["SqliteTx"], Any]]
+Job = tuple["asyncio.Future[Any]", Callable[["SqliteTx"], Any], Context | None]
 Outcome = tuple["asyncio.Future[Any]", "SqliteTx | None", Any, BaseException | None]
 
 log = logging.getLogger("foyer.storage")
@@ -81,10 +81,6 @@ def drive(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("a transaction may await nothing but its tx")
 
 
-async def _within(context: Context, coroutine: Any) -> Any:
-    return context.run(drive, coroutine)
-
-
 class Lane:
     """A connection and the functions that wait for it; they go to its thread in groups."""
 
@@ -99,14 +95,14 @@ class Lane:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def add(self, job: Callable[[SqliteTx], Any]) -> asyncio.Future[Any]:
+    def add(self, function: Callable[[SqliteTx], Any], context: Context | None) -> asyncio.Future[Any]:
         """Queues the function; the future has its result once it is durable."""
         if self._closed:
             raise StorageUnavailable("The server is stopping.")
         if len(self._waiting) >= QUEUE:
             raise Problem("busy", "Too many requests wait for the database.", headers={"Retry-After": "2"})
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._waiting.append((future, job))
+        self._waiting.append((future, function, context))
         if not self._busy:
             self._busy = True
             self._idle.clear()
@@ -174,7 +170,7 @@ def _deliver(outcomes: list[Outcome]) -> None:
 
 
 def _fail(group: Sequence[Job], error: BaseException) -> list[Outcome]:
-    return [(future, None, None, error) for future, _ in group]
+    return [(future, None, None, error) for future, _, _ in group]
 
 
 def _unavailable(error: BaseException) -> BaseException:
@@ -196,11 +192,11 @@ class SqliteDatabase:
         self._reader = Lane(reader, self._read_group, 1)
 
     async def read(self, function: TxFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return cast(T, await self._reader.add(lambda tx: function(tx, *args, **kwargs)))
+        return cast(T, await self._reader.add(lambda tx: function(tx, *args, **kwargs), None))
 
     async def write(self, function: TxFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         context = copy_context()  # what the caller's task carries, the request's id say, is known on the thread too
-        return cast(T, await self._writer.add(lambda tx: _within(context, function(tx, *args, **kwargs))))
+        return cast(T, await self._writer.add(lambda tx: function(tx, *args, **kwargs), context))
 
     async def close(self) -> None:
         await self._reader.close()
@@ -228,13 +224,16 @@ class SqliteDatabase:
         return outcomes
 
     def _commit_group(self, raw: Any, group: Sequence[Job]) -> list[Outcome]:
+        before = raw.total_changes
         try:
             outcomes = self._together(raw, group)
             if outcomes is None:
                 _roll_back(raw)
                 outcomes = self._each_in_savepoint(raw, group)
             raw.execute("COMMIT")
-            self.refuses_writes = False
+            refused = any(isinstance(error, StorageUnavailable) for *_, error in outcomes)
+            if refused or raw.total_changes != before:  # a commit of nothing succeeds on a full disk too
+                self.refuses_writes = refused
             return outcomes
         except BaseException as error:
             # A full disk inside one SAVEPOINT takes the *whole* transaction back; nobody of the group is in it then.
@@ -252,8 +251,8 @@ class SqliteDatabase:
         for job in group:
             before = raw.total_changes
             outcome = self._attempt(raw, job)
-            if outcome[3] is not None and (raw.total_changes != before or not raw.in_transaction):
-                return None
+            if outcome[3] is not None and (raw.total_changes != before or not raw.in_transaction or len(group) == 1):
+                return None  # alone too: `total_changes` does not count what a step of the schema did
             outcomes.append(outcome)
         return outcomes
 
@@ -272,10 +271,11 @@ class SqliteDatabase:
         return outcome
 
     def _attempt(self, raw: Any, job: Job) -> Outcome:
-        future, function = job
+        future, function, context = job
         tx = SqliteTx(raw.cursor(), self._clock())
         try:
-            return future, tx, drive(function(tx)), None
+            result = context.run(drive, function(tx)) if context else drive(function(tx))
+            return future, tx, result, None
         except Exception as error:
             return future, tx, None, _unavailable(error)
 

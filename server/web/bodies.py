@@ -53,7 +53,7 @@ def _decode_json(cls: type[S], raw: bytes) -> S:
 def _parse(raw: bytes) -> Any:
     """The body by the standard library, which also reads what msgspec refuses (half surrogate pairs)."""
     try:
-        return json.loads(raw, parse_constant=_no_constant)
+        return json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise Problem("malformed", "The body is not valid JSON in UTF-8.") from None
 
@@ -79,7 +79,8 @@ def from_query(cls: type[S], query: Mapping[str, str]) -> S:
 def invalid(errors: list[FieldError]) -> Problem:
     """The 422 that names all the fields."""
     names = ", ".join(dict.fromkeys(error.field for error in errors if error.field)) or "the body"
-    return Problem("invalid_fields", f"Not valid: {names}.", errors=errors)
+    code = "unknown_field" if {error.code for error in errors} == {"unknown_field"} else "invalid_fields"
+    return Problem(code, f"Not valid: {names}.", errors=errors)
 
 
 def _checked(cls: type[S], raw: Any, strict: bool) -> S:
@@ -117,8 +118,13 @@ def _convert(name: str, value: Any, kind: Any, rule: Rule | None, strict: bool) 
 
 
 def _complaint(name: str, value: Any, rule: Rule | None) -> FieldError | None:
-    complaint = rule[0](value) if rule and isinstance(value, str) else None
-    return FieldError(name, rule[1], complaint) if rule and complaint else None
+    if rule is None or not isinstance(value, str):
+        return None
+    complaint = text(value)
+    if complaint:
+        return FieldError(name, "bad_format", complaint)
+    complaint = rule[0](value)
+    return FieldError(name, rule[1], complaint) if complaint else None
 
 
 def _said(name: str, saying: str) -> FieldError:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from dataclasses import dataclass
 
@@ -38,11 +39,14 @@ KEEP = """
 PRUNE = "DELETE FROM idempotency WHERE created_at < $1"
 
 
-def key_of(header: str, route: str, member_id: int | None, body: bytes) -> Key:
-    """The key of a request; raises Problem 400 when the header cannot be used."""
+def key_of(header: str, route: str, member_id: int | None, body: bytes, secret: bytes) -> Key:
+    """The key of a request; raises Problem 400 when the header cannot be used.
+
+    The body's hash is keyed: a plain one of a sign-up could be guessed at far faster than its password's.
+    """
     if not re.fullmatch(r"[\x21-\x7e]{1,255}", header):
         raise Problem("bad_idempotency_key", "Idempotency-Key takes 1 to 255 visible ASCII characters.")
-    body_hash = hashlib.sha256(body).hexdigest()
+    body_hash = hmac.new(secret, body, hashlib.sha256).hexdigest()
     # On an open route two strangers may choose the same key: they must not see each other's answers.
     scope = f"{route} {member_id}" if member_id else f"{route} {body_hash}"
     return Key(scope, header, body_hash)

@@ -31,10 +31,11 @@ class Machine:
     """Makes aiohttp handlers out of routes."""
 
     def __init__(self, database: Database, authenticate: Authenticate, limiter: Limiter, rates: Mapping[str, Rate],
-                 trusted: tuple[Network, ...], secure: bool, plain: bool) -> None:
+                 trusted: tuple[Network, ...], secret: bytes, secure: bool, plain: bool) -> None:
         self._database, self._authenticate = database, authenticate
         self._limiter, self._rates = limiter, rates
         self._trusted, self._secure, self._plain = trusted, secure, plain
+        self._secret = secret
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def handler(self, route: Route) -> RouteHandler:
@@ -106,7 +107,7 @@ class Machine:
         if header is None:
             return self._finish(route, call, await self._do(route, call, raw, None))
         told = raw + route.beside_body(call) if route.beside_body else raw
-        key = idempotency.key_of(header, route.key, call.me_id, told)
+        key = idempotency.key_of(header, route.key, call.me_id, told, self._secret)
         async with self._alone(key):
             return self._finish(route, call, await self._once(route, call, raw, key))
 

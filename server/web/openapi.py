@@ -122,9 +122,10 @@ def _standing(route: Route) -> set[str]:
     if route.who == "admin":
         codes.add("forbidden")
     if route.takes is not None:
-        codes |= {"malformed", "too_large", "unsupported_media_type", "invalid_fields", "request_timeout"}
+        codes |= {"malformed", "too_large", "unsupported_media_type", "invalid_fields", "unknown_field",
+                  "request_timeout"}
     if route.query is not None:
-        codes.add("invalid_fields")
+        codes |= {"invalid_fields", "unknown_field"}
     if route.method == "POST":
         codes |= {"bad_idempotency_key", "idempotency_mismatch"}
     return codes

@@ -102,7 +102,8 @@ def main() -> None:
         tokens = asyncio.run(data.fill(path, MEMBERS, POSTS))
         made = Rows(tokens)
         rows = {"empty handler": made.empty(), "feed of 20, signed in": made.feed(), "one post, signed in": made.post(),
-                "like (durable)": made.like(), "create a post (durable)": made.create(), "mixed, 80 % reads": made.mixed()}
+                "like (durable)": made.like(), "create a post (durable)": made.create(),
+                "mixed, 80 % reads": made.mixed()}
         one_core = not given.all_cores
         with empty_handler(one_core) as empty, foyer(path, one_core) as port:
             os.sched_setaffinity(0, LOAD_CORE)

@@ -97,7 +97,8 @@ class Load:
             return
         member = self._rng.choice(mine)
         if not self._book.posts or self._rng.random() < 0.3:
-            await self.ask(Asked("/api/posts", {"title": word(self._rng), "text": "Some text"}, word(self._rng), member))
+            body = {"title": word(self._rng), "text": "Some text"}
+            await self.ask(Asked("/api/posts", body, word(self._rng), member))
         else:
             await self._like(member)
 

@@ -116,14 +116,13 @@ async def staged(folder: Path, environ: Mapping[str, str], port: int = 0) -> Asy
 
 
 @asynccontextmanager
-async def sandbox(folder: Path) -> AsyncIterator[tuple[str, dict[str, str]]]:
-    """A sandbox in a process of its own: its address, and the settings that point a server at it."""
+async def sandbox(folder: Path) -> AsyncIterator[dict[str, str]]:
+    """A sandbox in a process of its own: the settings that point a server at it."""
     began = time.monotonic()
     process = await ready(await spawn("sandbox", log=folder / "sandbox-log"), SANDBOX_READY, began)
-    url = process.url
     try:
-        yield url, {"FOYER_HUNTER_URL": f"{url}/hunter", "FOYER_HUNTER_API_KEY": "stand-in",
-                    "FOYER_CLEARBIT_URL": f"{url}/clearbit", "FOYER_CLEARBIT_API_SECRET": "stand-in"}
+        yield {"FOYER_HUNTER_URL": f"{process.url}/hunter", "FOYER_HUNTER_API_KEY": "stand-in",
+               "FOYER_CLEARBIT_URL": f"{process.url}/clearbit", "FOYER_CLEARBIT_API_SECRET": "stand-in"}
     finally:
         await process.terminate()
 

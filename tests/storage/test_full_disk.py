@@ -75,6 +75,16 @@ async def test_it_heals(database: SqliteDatabase) -> None:
     assert [text[0] for text in await database.read(_heap)] == ["y"]
 
 
+async def test_a_commit_of_nothing_hides_nothing(database: SqliteDatabase) -> None:
+    """It succeeds on a full disk too: the background work makes one every few seconds."""
+    async def nothing(tx: Tx) -> None:
+        await tx.run("UPDATE heap SET text = '' WHERE text = 'not there'")
+    await limit_pages(database, 3)
+    await together(database.write(_put, "x" * LARGE, []))
+    await database.write(nothing)
+    assert database.refuses_writes
+
+
 async def test_ready_says_so_while_reading_goes_on(server: Served) -> None:
     api, database = server.api, server.foyer.database
     assert isinstance(database, SqliteDatabase)
