@@ -6,7 +6,7 @@ from functools import partial
 
 from server.core.clock import DAY, iso
 from server.events.nudges import Nudges
-from server.storage import Row, Tx
+from server.storage import Tx
 
 KEPT_MS = 30 * DAY  # how long an event waits to be acknowledged
 ACKED_MS = DAY  # an acknowledged one stays a little for the member's other devices
@@ -85,19 +85,20 @@ class EventLog:
             return 0  # the member is gone, and with them who could be told
         seq: int = row["event_seq"]
         await tx.run(INSERT_EVENT, user_id, seq, type_, tx.now, data)
-        await self._bound(tx, user_id, row)
-        tx.after_commit(partial(self._tell, user_id, Event(seq, type_, tx.now, data)))
+        begin = max(row["event_acked"], row["event_floor"])
+        if seq - begin - row["events_dropped"] > MOST_WAITING:
+            await _drop_oldest(tx, user_id, begin, seq)
+        tx.after_commit(partial(self._tell, user_id, seq, type_, tx.now, data))
         return seq
 
-    def _tell(self, user_id: int, event: Event) -> None:
+    def _tell(self, user_id: int, seq: int, type_: str, at: int, data: str) -> None:
         if self._nudges.anybody(user_id):
-            self._nudges.tell(user_id, event.seq, event.frame)
+            self._nudges.tell(user_id, seq, Event(seq, type_, at, data).frame)
 
-    async def _bound(self, tx: Tx, user_id: int, row: Row) -> None:
-        begin = max(row["event_acked"], row["event_floor"])
-        if row["event_seq"] - begin - row["events_dropped"] > MOST_WAITING:
-            if await tx.run(DROP_OLDEST, user_id, begin, row["event_seq"]):
-                await tx.run(COUNT_DROPPED, user_id)
+
+async def _drop_oldest(tx: Tx, user_id: int, begin: int, newest: int) -> None:
+    if await tx.run(DROP_OLDEST, user_id, begin, newest):
+        await tx.run(COUNT_DROPPED, user_id)
 
 
 async def position(tx: Tx, user_id: int) -> Position:
