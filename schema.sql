@@ -64,14 +64,17 @@ CREATE INDEX sessions_user ON sessions (user_id, id);
 CREATE INDEX sessions_expiry ON sessions (expires_at);
 
 -- What each member must be told, numbered 1, 2, 3 ... per member, written in the transaction of what it tells of.
+-- The rows lie in the order of time, so that those of many members, written together, share a page; the index finds
+-- those of one member.
 CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
     user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     seq INTEGER NOT NULL,
     type TEXT NOT NULL,
     at INTEGER NOT NULL,
-    data TEXT NOT NULL,
-    PRIMARY KEY (user_id, seq)
-) STRICT, WITHOUT ROWID;
+    data TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX events_number ON events (user_id, seq);
 
 -- Work that must happen, written in the transaction of what it belongs to.
 CREATE TABLE jobs (
