@@ -25,21 +25,28 @@ _COUNT = b'"like_count":'
 
 
 class Kept(NamedTuple):
-    """A post as bytes. What likes change stands apart: a like then needs no second look at the post."""
+    """A post as bytes: the JSON up to the value of `liked`, its last field. What likes change, the number before that,
+    stands behind `head` bytes that they do not change, so a like needs no second look at the post."""
 
-    head: bytes  # the JSON up to the value of `like_count`, which is the last field but `liked`
+    prefix: bytes
+    head: int
     like_count: int
     author_id: int
 
     def json(self, liked: bool) -> bytes:
         """The post's JSON for one reader."""
-        return b'%b%d,"liked":%b}' % (self.head, self.like_count, b"true" if liked else b"false")
+        return self.prefix + (b"true}" if liked else b"false}")
+
+    def with_likes(self, like_count: int) -> Kept:
+        """The same post with another number of likes."""
+        prefix = b'%b%d,"liked":' % (self.prefix[:self.head], like_count)
+        return Kept(prefix, self.head, like_count, self.author_id)
 
 
 def kept(post: Post) -> Kept:
     """The post as it is kept."""
     encoded = msgspec.json.encode(post)
-    return Kept(encoded[:encoded.rindex(_COUNT) + len(_COUNT)], post.like_count, post.author.id)
+    return Kept(encoded[:-len(b"false}")], encoded.rindex(_COUNT) + len(_COUNT), post.like_count, post.author.id)
 
 
 class Memory:
@@ -83,7 +90,7 @@ class Memory:
             flag = liked.get(post_id) if liked is not None else False
             if found is None or flag is None:
                 return None
-            parts.append(found.json(flag))
+            parts.append(found.prefix + (b"true}" if flag else b"false}"))
         return joined(parts, page[1])
 
     # -- filling, after a read that began at `stamp`
@@ -119,7 +126,7 @@ class Memory:
         self._change(("post", post_id), ("likes", member_id), ("pages", True))
         known = self._posts.get(post_id)
         if known is not None:
-            self._posts[post_id] = Kept(known.head, like_count, known.author_id)
+            self._put(post_id, known.with_likes(like_count))
         if self._pages[True]:
             self._pages[True].clear()
         self._set_liked(member_id, post_id, liked)
@@ -152,14 +159,14 @@ class Memory:
     def _put(self, post_id: int, post: Kept) -> None:
         self._drop(post_id)
         self._posts[post_id] = post
-        self._bytes += len(post.head)
+        self._bytes += len(post.prefix)
         while self._bytes > MOST_BYTES:
             self._drop(next(iter(self._posts)))
 
     def _drop(self, post_id: int) -> None:
         found = self._posts.pop(post_id, None)
         if found is not None:
-            self._bytes -= len(found.head)
+            self._bytes -= len(found.prefix)
 
     def _set_liked(self, member_id: int, post_id: int, liked: bool) -> None:
         known = self._liked.get(member_id)

@@ -86,13 +86,13 @@ class Posts:
             count = await queries.count_like(tx, post_id, 1)
         else:
             count = (await existing(tx, post_id)).like_count
-        return self._liked(tx, post_id, known._replace(like_count=count), member, True)
+        return self._liked(tx, post_id, known.with_likes(count), member, True)
 
     async def unlike(self, tx: Tx, member: Member, post_id: int) -> bytes:
         """Takes a like back; a second time changes nothing. Gives the post as JSON."""
         known = kept(await existing(tx, post_id))
         if await queries.take_like_back(tx, post_id, member.id):
-            known = known._replace(like_count=await queries.count_like(tx, post_id, -1))
+            known = known.with_likes(await queries.count_like(tx, post_id, -1))
         return self._liked(tx, post_id, known, member, False)
 
     def _liked(self, tx: Tx, post_id: int, post: Kept, member: Member, liked: bool) -> bytes:
