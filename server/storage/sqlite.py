@@ -253,6 +253,7 @@ class SqliteDatabase:
             outcome = self._attempt(raw, job)
             if outcome[3] is not None and (raw.total_changes != before or not raw.in_transaction or len(group) == 1):
                 return None  # alone too: `total_changes` does not count what a step of the schema did
+            _still_open(raw)
             outcomes.append(outcome)
         return outcomes
 
@@ -267,6 +268,7 @@ class SqliteDatabase:
             if not raw.in_transaction:
                 raise outcome[3]
             raw.execute("ROLLBACK TO one")
+        _still_open(raw)
         raw.execute("RELEASE one")
         return outcome
 
@@ -278,6 +280,13 @@ class SqliteDatabase:
             return future, tx, result, None
         except Exception as error:
             return future, tx, None, _unavailable(error)
+
+
+def _still_open(raw: Any) -> None:
+    # A function may have swallowed the error that took the transaction back; the next one would commit statement by
+    # statement.
+    if not raw.in_transaction:
+        raise StorageUnavailable()
 
 
 def _roll_back(raw: Any) -> None:
