@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -55,10 +55,6 @@ class Metrics:
     def labelled_gauge(self, name: str, sentence: str, labels: tuple[str, ...]) -> Gauge:
         """A number for each label, set by whoever asked for it."""
         return Gauge(name, sentence, labels, registry=self.registry)
-
-    def counter(self, name: str, sentence: str, labels: tuple[str, ...] = ()) -> Counter:
-        """A counter for a room that keeps its own."""
-        return Counter(name, sentence, labels, registry=self.registry)
 
     def text(self) -> bytes:
         """Everything, in the Prometheus text format."""

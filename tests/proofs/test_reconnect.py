@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from socket import SHUT_RDWR
@@ -44,7 +45,7 @@ class Town:
                 await pause(self.rng.uniform(0.01, 0.1))
 
 
-class Resident:
+class Resident(ABC):
     """A member, and the events that have reached them."""
 
     def __init__(self, town: Town, number: int) -> None:
@@ -90,9 +91,9 @@ class Resident:
         if author != self.id:
             await town.answered(lambda: town.api.call("PUT", f"/api/posts/{post}/like", token=self.token))
 
+    @abstractmethod
     async def _listen(self, seconds: float | None) -> None:
         """One connection: for so long, or until all that there is was seen."""
-        raise NotImplementedError
 
     def take(self, event: dict[str, Any]) -> None:
         """The next event, which must be the next."""

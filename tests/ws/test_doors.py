@@ -11,16 +11,6 @@ from tests.support import Served, close_code, frame
 from tests.ws.support import QUIET, many, masked, numbers, opened, quiet, raw
 
 
-@pytest.fixture
-async def served(serve: Serve) -> Served:
-    return await serve(QUIET)
-
-
-@pytest.fixture
-async def session(served: Served) -> Any:
-    return await served.api.sign_up("ada")
-
-
 async def test_by_the_header_the_stream_begins_at_once(served: Served, session: Any) -> None:
     socket = await served.socket(session["access_token"])
     ready = await frame(socket, "ready")

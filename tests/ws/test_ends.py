@@ -11,21 +11,10 @@ import pytest
 
 from server.events import log as events
 from server.web.route import Member
-from tests.conftest import Serve
 from tests.support import PASSWORD, Served, close_code, frame, until
-from tests.ws.support import QUIET, many, masked, numbers, opened, quiet, raw
+from tests.ws.support import many, masked, numbers, opened, quiet, raw
 
 End = Callable[[Served, Any, Any], Awaitable[Any]]
-
-
-@pytest.fixture
-async def served(serve: Serve) -> Served:
-    return await serve(QUIET)
-
-
-@pytest.fixture
-async def session(served: Served) -> Any:
-    return await served.api.sign_up("ada")
 
 
 async def log_in(served: Served, name: str = "ada") -> Any:

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from server.core.errors import StorageUnavailable
-from tests.conftest import Serve
 from tests.support import Served, close_code, frame, until
-from tests.ws.support import QUIET, many, masked, numbers, opened, quiet, raw
+from tests.ws.support import many, masked, numbers, opened, quiet, raw
 
 BAD = [
     "", " ", "x", "null", "1", "[]", '["ping"]', '"ping"', "{}", "{", '{"type":null}', '{"type":1}',
@@ -24,16 +23,6 @@ BAD = [
     '{"type":"auth","token":"x","after":"7"}', '{"type":"auth","token":"\\ud800"}', '{"type":"auth","token":"\0"}',
     '{"type":"auth","token":"' + "x" * 60_000 + '"}', '{"type":"pi\0ng"}', "[" * 60_000, '{"a":' * 9_000,
 ]
-
-
-@pytest.fixture
-async def served(serve: Serve) -> Served:
-    return await serve(QUIET)
-
-
-@pytest.fixture
-async def session(served: Served) -> Any:
-    return await served.api.sign_up("ada")
 
 
 async def test_bad_frames_on_a_live_socket(served: Served, session: Any) -> None:
