@@ -32,6 +32,7 @@ class Town:
         self.api, self.rng = api, rng
         self.posts: list[tuple[int, int]] = []  # post, author
         self.over = asyncio.Event()
+        self.quiet = asyncio.Barrier(MEMBERS)  # the last listening begins when nobody likes any more
         self.connections = 0
 
     async def answered(self, send: Callable[[], Any]) -> Answer:
@@ -74,6 +75,7 @@ class Resident(ABC):
                 await self._listen(self._town.rng.expovariate(0.7))
             except GONE:
                 await pause(self._town.rng.uniform(0.01, 0.1))
+        await self._town.quiet.wait()
         await self._listen(None)
 
     async def _arrive(self) -> None:
