@@ -1,7 +1,7 @@
 """The frames of the socket and what they mean; no I/O."""
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -156,9 +156,3 @@ class Stream:
             self.last = seq
         self.behind = self.last < newest
         return texts
-
-
-def schema() -> dict[str, Any]:
-    """The JSON schemas of all frames, for documents and tests."""
-    _, components = msgspec.json.schema_components([Auth, Resume, Ack, Ping, Ready, Gap])
-    return components

@@ -6,7 +6,6 @@ from typing import Any, Literal
 import msgspec
 
 Status = Literal["queued", "running", "found", "not_found", "failed", "not_configured"]
-ENDED = ("found", "not_found", "failed", "not_configured")
 
 # The fields that stand in the member's own profile and are filled while empty; the others are only shown.
 PROFILE = ("name", "title", "company", "location", "bio", "site", "avatar_url")

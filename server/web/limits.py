@@ -34,10 +34,8 @@ class Limiter:
 
     def take(self, name: str, rate: Rate, subject: str) -> None:
         """Counts one; raises Problem 429 when there is no allowance left."""
-        wait = self._wait(name, rate, subject)
-        if wait > 0:
-            raise refusal(name, rate, wait)
-        self._count(name, rate, subject)
+        self.check(name, rate, subject)
+        self.count(name, rate, subject)
 
     def check(self, name: str, rate: Rate, subject: str) -> None:
         """Like `take`, but counts nothing: for what only counts when it fails."""
@@ -47,8 +45,13 @@ class Limiter:
 
     def count(self, name: str, rate: Rate, subject: str) -> None:
         """Counts one that has happened."""
-        if self.enabled:
-            self._count(name, rate, subject)
+        if not self.enabled:
+            return
+        now = self._clock()
+        whole_at = max(self._whole_at.get((name, subject), now), now)
+        self._whole_at[name, subject] = whole_at + rate.seconds / rate.count
+        if len(self._whole_at) > MOST:
+            self._whole_at = {key: at for key, at in self._whole_at.items() if at > now}
 
     def _wait(self, name: str, rate: Rate, subject: str) -> float:
         if not self.enabled:
@@ -56,13 +59,6 @@ class Limiter:
         step = rate.seconds / rate.count
         now = self._clock()
         return self._whole_at.get((name, subject), now) + step - rate.seconds - now - 1e-9
-
-    def _count(self, name: str, rate: Rate, subject: str) -> None:
-        now = self._clock()
-        whole_at = max(self._whole_at.get((name, subject), now), now)
-        self._whole_at[name, subject] = whole_at + rate.seconds / rate.count
-        if len(self._whole_at) > MOST:
-            self._whole_at = {key: at for key, at in self._whole_at.items() if at > now}
 
 
 def refusal(name: str, rate: Rate, wait: float) -> Problem:

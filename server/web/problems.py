@@ -1,8 +1,6 @@
 """Every error as `application/problem+json` (RFC 9457), whatever raised it."""
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from aiohttp import web
 
@@ -60,9 +58,3 @@ def from_http(error: web.HTTPException) -> Problem:
         if name in error.headers:
             problem.headers[name] = error.headers[name]
     return problem
-
-
-def schema() -> dict[str, Any]:
-    """The JSON schema of the body, for the OpenAPI document."""
-    _, components = msgspec.json.schema_components([ProblemBody], ref_template="#/components/schemas/{name}")
-    return components
