@@ -13,6 +13,7 @@ CREATE TABLE meta (
 
 -- Members. `username_key` and `email_key` are the folded forms that must be unique. The profile columns are the member's
 -- own or were filled by enrichment while empty. `post_count` stands here because counting costs more than adding.
+-- Who leaves, leaves no row behind: then nothing that is still under way can write anything for them.
 -- event_seq: the newest event number. event_acked: all up to here are done with. event_floor: nothing up to here
 -- is kept any more. events_dropped: how many above the floor were dropped because too many waited.
 CREATE TABLE users (
@@ -45,6 +46,8 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_username ON users (username_key);
 CREATE UNIQUE INDEX users_email ON users (email_key);
 CREATE UNIQUE INDEX users_referral_code ON users (referral_code);
+-- Of whom there may be events that are done with.
+CREATE INDEX users_acknowledged ON users (id) WHERE event_acked > event_floor;
 
 -- A sign-in. The refresh token is a keyed hash over (id, nonce, generation), so no token is stored and a lost answer can be
 -- given again. An ended session stays for 30 days: it shows which addresses the member has signed in from.
@@ -96,7 +99,9 @@ CREATE TABLE jobs (
 CREATE UNIQUE INDEX jobs_open ON jobs (kind, key) WHERE state IN ('ready', 'running');
 CREATE INDEX jobs_due ON jobs (kind, run_at) WHERE state = 'ready';
 CREATE INDEX jobs_running ON jobs (lease_until) WHERE state = 'running';
+CREATE INDEX jobs_failed ON jobs (kind) WHERE state = 'failed';
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX jobs_about ON jobs (key, kind);
 
 -- What happens again and again: when due, a job of the same name is enqueued and `next_at` moves on.
 CREATE TABLE schedules (
@@ -106,6 +111,7 @@ CREATE TABLE schedules (
 ) STRICT;
 
 -- The answer to a request with an Idempotency-Key, to be given again. It holds no token: those are made anew, the same.
+-- `member_id`: whose data stands in it.
 CREATE TABLE idempotency (
     scope TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -114,9 +120,11 @@ CREATE TABLE idempotency (
     location TEXT,
     answer BLOB NOT NULL,
     created_at INTEGER NOT NULL,
+    member_id INTEGER REFERENCES users (id) ON DELETE CASCADE,
     PRIMARY KEY (scope, key)
 ) STRICT;
 CREATE INDEX idempotency_age ON idempotency (created_at);
+CREATE INDEX idempotency_member ON idempotency (member_id) WHERE member_id IS NOT NULL;
 
 -- How far the enrichment of each member has come, and what the providers knew.
 CREATE TABLE enrichments (
@@ -159,12 +167,25 @@ CREATE INDEX posts_by_likes ON posts (like_count, id);
 CREATE INDEX posts_by_author ON posts (author_id, id);
 
 -- Likes. One that was taken back stays as a row, so that the author is told of each liker once, however often they
--- change their mind.
+-- change their mind. `told`: the number of the author's event that tells of it.
 CREATE TABLE likes (
     post_id INTEGER NOT NULL REFERENCES posts (id) ON DELETE CASCADE,
     user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     at INTEGER NOT NULL,
     taken_back_at INTEGER,
+    told INTEGER,
     PRIMARY KEY (user_id, post_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX likes_of_post ON likes (post_id, taken_back_at, at, user_id);
+
+-- In which events of whom somebody is named who liked a post that is gone since. With the likes of the posts that are
+-- still there it tells where the name of a member who leaves must be erased.
+CREATE TABLE mentions (
+    member_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    told_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    told INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (member_id, told_id, told)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mentions_told ON mentions (told_id);
+CREATE INDEX mentions_age ON mentions (at);

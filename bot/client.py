@@ -109,9 +109,22 @@ class FoyerClient:
         """Changes profile fields and gives the profile as it is now."""
         return await self.request("PATCH", "/api/me", Me, body=fields)
 
+    async def delete_me(self, password: str) -> None:
+        """Leaves: the server erases all that is the member's. ApiError `wrong_password` without the right one."""
+        await self._send("DELETE", "/api/me", body={"password": password})
+        self._tokens.forget()
+
+    async def export(self) -> dict[str, Any]:
+        """Gives everything that the server has stored about the member."""
+        return await self.request("GET", "/api/me/export", dict[str, Any])
+
     async def user(self, username: str) -> User:
         """Gives a public profile; ApiError 404 for nobody."""
         return await self.request("GET", f"/api/users/{_part(username)}", User)
+
+    def users(self, prefix: str | None = None) -> AsyncIterator[User]:
+        """Goes through the public profiles, newest first; with a prefix those whose name begins so, by name."""
+        return self.pages("/api/users", User, q=prefix)
 
     async def enrichment(self) -> Enrichment:
         """Says how the search for the member's public data stands."""

@@ -7,23 +7,30 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import aiohttp_cors
 from aiohttp import web
 
+from server.accounts import export, profiles
 from server.accounts import routes as accounts_routes
+from server.accounts import verification
+from server.accounts.erasure import Elsewhere as ErasedElsewhere
+from server.accounts.erasure import Erasure, ScrubJob
 from server.accounts.gate import Gate
 from server.accounts.passwords import Hasher
 from server.accounts.service import Accounts, Neighbours
 from server.accounts.tokens import Tokens
-from server.accounts.verification import Verification, VerifyJob
+from server.accounts.verification import EMAIL_VERIFIED, Verification, VerifyJob
 from server.core import units
 from server.core.clock import DAY, MINUTE, Clock, now_ms
 from server.enrichment import queries as enrichment_queries
 from server.enrichment import routes as enrichment_routes
+from server.enrichment import service as enrichment_service
 from server.enrichment.jobs import EnrichJob
+from server.enrichment.model import ENRICHED
 from server.enrichment.service import Enricher
 from server.events import EventLog, Nudges
 from server.events import routes as event_routes
@@ -33,26 +40,34 @@ from server.ops import pages
 from server.ops import routes as ops_routes
 from server.ops.health import Health
 from server.ops.housekeeping import HousekeepingJob
+from server.posts import queries as posts_queries
 from server.posts import routes as posts_routes
+from server.posts.erasure import PostsErasure
 from server.posts.memory import Memory
-from server.posts.service import Posts
+from server.posts.service import POST_LIKED, Posts
 from server.providers.answers import hasher as address_hasher
 from server.providers.clearbit import Clearbit
+from server.providers.gravatar import Gravatar
 from server.providers.hunter import Hunter
 from server.providers.provider import Provider
 from server.settings import Settings
 from server.storage import Database
 from server.web import openapi
 from server.web.dispatch import Dispatcher
+from server.web.express import Express
 from server.web.guard import Guard
 from server.web.limits import Limiter
 from server.web.machine import Machine
 from server.web.metrics import Metrics
+from server.web.patience import Patience
 from server.web.route import Route
+from ws import asyncapi, sse
 from ws.connection import endpoint
 from ws.hub import Hub, Surroundings
 
 VERSION = "0.1.0"
+EVENTS = (ENRICHED, EMAIL_VERIFIED, POST_LIKED)
+_JOBS_OF_MEMBERS = (enrichment_service.KIND, verification.KIND)
 __all__ = ["Foyer", "Outside", "VERSION"]
 log = logging.getLogger("foyer")
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -64,6 +79,7 @@ class Outside:
 
     hunter: Hunter | None = None
     clearbit: Clearbit | None = None
+    gravatar: Gravatar | None = None
     stand_ins: tuple[str, ...] = ()
 
 
@@ -82,7 +98,7 @@ class Foyer:
         self.limiter = _limiter(settings, outside)
         self.health = Health(database, _describable(outside), outside.stand_ins)
         self.port = settings.server.port
-        self.dispatcher: Dispatcher | None = None  # there when nothing but aiohttp's own way is needed
+        self.express: Express | None = None  # there when nothing needs aiohttp's own way
         self._address_hash = address_hasher(secret)
         self._body_key = hmac.digest(secret.encode(), b"foyer request bodies", "sha256")
         self._enrichment()
@@ -98,7 +114,8 @@ class Foyer:
         self._gauges()
 
     def _enrichment(self) -> None:
-        known: dict[str, Provider | None] = {"clearbit": self.outside.clearbit, "hunter": self.outside.hunter}
+        known: dict[str, Provider | None] = {"clearbit": self.outside.clearbit, "hunter": self.outside.hunter,
+                                             "gravatar": self.outside.gravatar}
         asked = [known[name] for name in self.settings.enrichment.providers]
         self._providers: list[Provider] = [provider for provider in asked if provider is not None]
         self.enricher = Enricher(bool(self._providers), self.queue, self.events, self.memory.author_changed)
@@ -110,6 +127,11 @@ class Foyer:
         neighbours = Neighbours(self.enricher.begin, enrichment_queries.read, self.memory.author_changed)
         self.accounts = Accounts(self.tokens, self.gate, self.verification, neighbours,
                                  self.settings.auth.refresh_days * DAY)
+        self.erasure = Erasure(self.gate, self.queue, ErasedElsewhere(PostsErasure(self.memory).erase,
+                                                                      self._address_hash, _JOBS_OF_MEMBERS))
+        self.exporting = export.Exporting(self.database, export.Elsewhere(
+            self.accounts.me, enrichment_queries.exported, posts_queries.exported_posts, posts_queries.exported_likes,
+            self._address_hash, _JOBS_OF_MEMBERS))
 
     def _handlers(self) -> list[Handler]:
         settings = self.settings.enrichment
@@ -118,56 +140,75 @@ class Foyer:
             EnrichJob(self._providers, self.enricher, self._address_hash, policy, settings.concurrency),
             VerifyJob(self.outside.hunter, self.events, self.enricher.claimed, self._address_hash, policy),
             HousekeepingJob(),
+            ScrubJob(self.database),
         ]
 
     def _routes(self) -> list[Route]:
         needs = accounts_routes.Needs(
-            self.database, self.accounts, self.verification, self.hasher, self.tokens, self.limiter,
+            self.database, self.accounts, self.erasure, self.verification, self.hasher, self.tokens, self.limiter,
             self.settings.limits.login_failures, self.settings.auth.refresh_days * DAY // 1000)
         return [
             *accounts_routes.routes(needs),
+            export.route(self.exporting),
+            *profiles.routes(),
             *enrichment_routes.routes(self.enricher, self._address_hash),
             *posts_routes.routes(self.posts, self.memory),
             *event_routes.routes(),
+            sse.route(self.hub),
             *health_room.routes(self.health),
             ops_routes.metrics_route(self.database, self.metrics),
             ops_routes.openapi_route(self.document),
+            ops_routes.asyncapi_route(lambda: self.socket_document),
         ]
 
     def _gauges(self) -> None:
-        self.metrics.gauge("foyer_sockets", "Open sockets.", lambda: self.hub.count)
+        self.metrics.gauge("foyer_sockets", "Open sockets and event streams.", lambda: self.hub.count)
         self.metrics.gauge("foyer_jobs_running", "Jobs that this process works on.", lambda: self.worker.running)
         self.metrics.gauge("foyer_passwords_waiting", "Passwords that are being hashed or wait for it.",
                            lambda: self.hasher.waiting)
 
-    def web_app(self) -> web.Application:
+    def web_app(self, patience: Patience = Patience()) -> web.Application:
         """The aiohttp application."""
         settings = self.settings
         guard = Guard(self.metrics, bool(settings.cors.origins))
         app = web.Application(middlewares=[guard.middleware()], client_max_size=settings.server.max_body)
         limits = settings.limits
         rates = {"read": limits.read, "write": limits.write, "signup": limits.signup, "login": limits.login}
-        machine = Machine(self.database, self.gate.authenticate, self.limiter, rates, settings.server.trusted_proxies,
-                          secret=self._body_key, secure=settings.server.public_url.startswith("https:"),
-                          plain=bool(settings.cors.origins))
+        machine = Machine(self.database, self.gate.authenticate, self.gate.remembered, self.limiter, rates,
+                          settings.server.trusted_proxies, secret=self._body_key,
+                          secure=settings.server.public_url.startswith("https:"), plain=bool(settings.cors.origins),
+                          body_seconds=patience.body)
         dispatcher = Dispatcher(guard)
         added = [_add(app, dispatcher, route, machine) for route in self.routes]
-        app.router.add_get("/ws", endpoint(self.hub))
+        sockets = endpoint(self.hub)
+        app.router.add_get("/ws", sockets)
+        dispatcher.add_handler("/ws", sockets)
         pages.add_to(app, self.document, self.outside.stand_ins)
         if settings.cors.origins:
             _allow_origins(app, settings.cors.origins, added)
         else:
-            self.dispatcher = dispatcher
+            self.express = Express(dispatcher, guard, machine.address)
         app.on_shutdown.append(self._say_good_bye)
         return app
 
     async def _say_good_bye(self, app: web.Application) -> None:
         await self.hub.close()
 
+    async def changed_elsewhere(self) -> None:
+        """Another process has written to the database: what is remembered is looked up again."""
+        self.memory.everything_changed()
+        self.queue.wake()
+        await self.gate.look_again()
+
     @property
     def public_url(self) -> str:
         """Where the outside sees this server."""
         return self.settings.server.public_url or f"http://{_shown(self.settings.server.host)}:{self.port}"
+
+    @cached_property
+    def socket_document(self) -> dict[str, Any]:
+        """The AsyncAPI document; made when it is asked for, because the port may be known only then."""
+        return asyncapi.document(EVENTS, self.public_url, VERSION)
 
     def allows_origin(self, origin: str) -> bool:
         """Whether a page of this origin may open a socket."""
@@ -194,16 +235,17 @@ def _limiter(settings: Settings, outside: Outside) -> Limiter:
 
 
 def _describable(outside: Outside) -> dict[str, health_room.Describes]:
-    found = {"hunter": outside.hunter, "clearbit": outside.clearbit}
+    found: dict[str, health_room.Describes | None] = {
+        "hunter": outside.hunter, "clearbit": outside.clearbit, "gravatar": outside.gravatar}
     return {name: client for name, client in found.items() if client is not None}
 
 
 def _add(app: web.Application, dispatcher: Dispatcher, route: Route, machine: Machine) -> web.AbstractRoute:
-    handler = machine.handler(route)
-    dispatcher.add(route, handler)
+    entry = machine.entry(route)
+    dispatcher.add(route, entry)
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        return await handler(request, request.match_info)
+        return await entry.handler(request, request.match_info)
     if route.method == "GET":
         return app.router.add_get(route.path, handle)  # answers HEAD too
     return app.router.add_route(route.method, route.path, handle)
@@ -212,8 +254,8 @@ def _add(app: web.Application, dispatcher: Dispatcher, route: Route, machine: Ma
 def _allow_origins(app: web.Application, origins: Sequence[str], added: Sequence[web.AbstractRoute]) -> None:
     """Other web sites may call the API, with a token but without cookies."""
     options = aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
-        allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"), allow_methods="*",
-        expose_headers=("Location", "Retry-After", "X-Request-ID"), max_age=600)
+        allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"),
+        allow_methods="*", expose_headers=("Location", "Retry-After", "X-Request-ID"), max_age=600)
     cors = aiohttp_cors.setup(app, defaults={origin: options for origin in origins})
     for route in added:
         cors.add(route)
@@ -222,3 +264,8 @@ def _allow_origins(app: web.Application, origins: Sequence[str], added: Sequence
 def document(settings: Settings) -> dict[str, Any]:
     """The OpenAPI document of a server with these settings, without starting one."""
     return Foyer(settings, cast(Database, None), Outside(), "no token is made with this secret", "").document
+
+
+def socket_document(settings: Settings) -> dict[str, Any]:
+    """The AsyncAPI document, likewise."""
+    return Foyer(settings, cast(Database, None), Outside(), "no token is made with this secret", "").socket_document

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from server.core.errors import ConfigError
+from server.core.errors import CommandFailed, ConfigError
 
 OK, BROKEN, UNUSABLE = 0, 1, 2
 INTERRUPTED = 130
@@ -19,9 +20,9 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(_with_default(arguments))
     try:
         return int(given.command(given))
-    except ConfigError as error:
+    except (CommandFailed, ConfigError) as error:
         print(f"foyer: {error}", file=sys.stderr, flush=True)
-        return UNUSABLE
+        return BROKEN if isinstance(error, CommandFailed) else UNUSABLE
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -47,12 +48,17 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--host", default="127.0.0.1", help="the address to listen on (default 127.0.0.1)")
     sandbox.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
     sandbox.set_defaults(command=_sandbox)
+    add_admin(commands)
+    add_backup(commands)
     check = commands.add_parser("check", help="prove the invariants of the data; exit 1 with a list if one is broken")
     _add_common(check)
     check.set_defaults(command=_check)
     openapi = commands.add_parser("openapi", help="print the OpenAPI 3.1 document")
     _add_common(openapi)
     openapi.set_defaults(command=_openapi)
+    asyncapi = commands.add_parser("asyncapi", help="print the AsyncAPI 3.0 document of the socket")
+    _add_common(asyncapi)
+    asyncapi.set_defaults(command=_asyncapi)
     return parser
 
 
@@ -63,6 +69,33 @@ def add_serve(commands: Any) -> None:
     serve.add_argument("--host", help="the address to listen on")
     serve.add_argument("--port", help="the port to listen on; 0 picks a free one")
     serve.set_defaults(command=_serve)
+
+
+def add_admin(commands: Any) -> None:
+    """Declares `admin create|promote|demote`."""
+    admin = commands.add_parser("admin", help="make, promote or demote an administrator, also beside a running server")
+    deeds = admin.add_subparsers(required=True, metavar="create|promote|demote")
+    create = deeds.add_parser("create", help="make an administrator; prints a random password")
+    promote = deeds.add_parser("promote", help="make a member an administrator")
+    demote = deeds.add_parser("demote", help="make an administrator a member like any other")
+    for parser, command in ((create, _create_admin), (promote, _promote), (demote, _demote)):
+        parser.add_argument("name", metavar="NAME", help="the user name")
+        _add_common(parser)
+        parser.set_defaults(command=command)
+    create.add_argument("email", metavar="EMAIL", help="the e-mail address")
+
+
+def add_backup(commands: Any) -> None:
+    """Declares `backup` and `restore`."""
+    backup = commands.add_parser("backup", help="copy the database, also beside a running server, and verify the copy")
+    backup.add_argument("file", type=Path, metavar="FILE", help="the copy")
+    backup.add_argument("--force", action="store_true", help="replace a FILE that is there")
+    restore = commands.add_parser("restore", help="put a backup in the place of the database of a stopped server")
+    restore.add_argument("file", type=Path, metavar="FILE", help="the backup")
+    restore.add_argument("--force", action="store_true", help="also when the database is not empty; it is kept aside")
+    for parser, command in ((backup, _backup), (restore, _restore)):
+        _add_common(parser)
+        parser.set_defaults(command=command)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -116,10 +149,67 @@ def _check(given: argparse.Namespace) -> int:
     return BROKEN if broken else OK
 
 
+def _create_admin(given: argparse.Namespace) -> int:
+    from server.ops import administrators
+    # The password alone on stdout, so that a script can take it.
+    print(administrators.create(_settings(given), given.name, given.email))
+    print(f"foyer: {given.name} is an administrator; the password stands nowhere else", file=sys.stderr)
+    return OK
+
+
+def _promote(given: argparse.Namespace) -> int:
+    from server.ops import administrators
+    changed = administrators.change_role(_settings(given).sqlite_file, given.name, "admin")
+    print(f"{changed.username} is an administrator")
+    return OK
+
+
+def _demote(given: argparse.Namespace) -> int:
+    from server.ops import administrators
+    changed = administrators.change_role(_settings(given).sqlite_file, given.name, "member")
+    print(f"{changed.username} is a member like any other")
+    if not changed.administrators:
+        print("foyer: there is no administrator any more; run.py admin promote NAME makes one", file=sys.stderr)
+    return OK
+
+
+def _backup(given: argparse.Namespace) -> int:
+    from server import secret
+    from server.ops import check
+    from server.storage import backup
+    settings = _settings(given)
+    os.nice(10)  # the server beside us goes first
+    made = backup.make(settings.sqlite_file, given.file, check.broken, force=given.force)
+    print(f"{given.file}: {made}")
+    key = "auth.secret" if settings.auth.secret else settings.sqlite_file.with_name(secret.NAME)
+    print(f"It does not hold {key}: keep that safe too, and apart from it.")
+    return OK
+
+
+def _restore(given: argparse.Namespace) -> int:
+    from server import secret
+    from server.ops import check
+    from server.storage import restore
+    settings = _settings(given)
+    target = settings.sqlite_file
+    print(f"{target}: {restore.restore(given.file, target, check.broken, force=given.force)}")
+    key = target.with_name(secret.NAME)
+    if not settings.auth.secret and not key.exists():
+        print(f"There is no {key}: put back the one that belongs to it, else everybody has to sign in again.")
+    return OK
+
+
 def _openapi(given: argparse.Namespace) -> int:
     import json
     from server.app import document
     print(json.dumps(document(_settings(given)), indent=2))
+    return OK
+
+
+def _asyncapi(given: argparse.Namespace) -> int:
+    import json
+    from server.app import socket_document
+    print(json.dumps(socket_document(_settings(given)), indent=2))
     return OK
 
 

@@ -16,8 +16,9 @@ from server.app import Foyer, Outside
 from server.core import log as logs
 from server.core.errors import ConfigError
 from server.jobs import queue
-from server.ops import housekeeping
+from server.ops import housekeeping, pages
 from server.providers.clearbit import Clearbit
+from server.providers.gravatar import Gravatar
 from server.providers.http import ProviderHttp
 from server.providers.hunter import Hunter
 from server.sandbox.app import Sandbox
@@ -26,6 +27,8 @@ from server.settings import Settings
 from server.storage import schema
 from server.storage.lock import only_one
 from server.storage.sqlite import open_database
+from server.storage.watch import Watcher
+from server.web.patience import Patience, as_files_allow
 from server.web.protocol import Runner
 
 log = logging.getLogger("foyer")
@@ -41,7 +44,7 @@ class Running:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Running]:
+async def running(settings: Settings, patience: Patience = Patience()) -> AsyncIterator[Running]:
     """A server from ready to stopped. What was opened last is closed first: the sockets, the background work,
     the outside clients, the database."""
     _check_parser()
@@ -58,16 +61,19 @@ async def running(settings: Settings) -> AsyncIterator[Running]:
             await database.write(queue.schedule, housekeeping.KIND, housekeeping.EVERY_MS)
             stack.push_async_callback(foyer.worker.stop)
             await foyer.worker.start(alone=True)
-        foyer.port = await _listen(foyer, stack)
+        watcher = Watcher(database, foyer.changed_elsewhere)
+        stack.push_async_callback(watcher.stop)
+        await watcher.start()
+        foyer.port = await _listen(foyer, stack, patience)
         foyer.health.phase = "ready"
         _settle_memory()
         yield Running(foyer, f"http://{_host(settings)}:{foyer.port}", stand_ins)
         foyer.health.phase = "stopping"
 
 
-async def _listen(foyer: Foyer, stack: AsyncExitStack) -> int:
-    app = foyer.web_app()
-    runner = Runner(app, foyer.dispatcher)
+async def _listen(foyer: Foyer, stack: AsyncExitStack, patience: Patience) -> int:
+    app = foyer.web_app(patience)
+    runner = Runner(app, foyer.express, patience)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     server = foyer.settings.server
@@ -81,12 +87,13 @@ async def _listen(foyer: Foyer, stack: AsyncExitStack) -> int:
 async def _outside(settings: Settings, stack: AsyncExitStack) -> tuple[Outside, Sandbox | None]:
     http = ProviderHttp()
     await stack.enter_async_context(http)
-    names = tuple(name for name in ("hunter", "clearbit") if settings.stand_in(name))
+    names = tuple(name for name in ("hunter", "clearbit", "gravatar") if settings.stand_in(name))
     stand_ins = None
     if names:
         stand_ins = await start_sandbox()
         stack.push_async_callback(stand_ins.close)
-    return Outside(_hunter(settings, http, stand_ins), _clearbit(settings, http, stand_ins), names), stand_ins
+    return Outside(_hunter(settings, http, stand_ins), _clearbit(settings, http, stand_ins),
+                   _gravatar(settings, http, stand_ins), names), stand_ins
 
 
 def _hunter(settings: Settings, http: ProviderHttp, stand_ins: Sandbox | None) -> Hunter | None:
@@ -101,6 +108,13 @@ def _clearbit(settings: Settings, http: ProviderHttp, stand_ins: Sandbox | None)
         return Clearbit(http, f"{stand_ins.url}/clearbit", "stand-in", paced=False)
     given = settings.clearbit
     return Clearbit(http, given.url, given.api_secret, paced=True) if given.api_secret else None
+
+
+def _gravatar(settings: Settings, http: ProviderHttp, stand_ins: Sandbox | None) -> Gravatar | None:
+    if stand_ins is not None and settings.stand_in("gravatar"):
+        return Gravatar(http, f"{stand_ins.url}/gravatar", "stand-in", paced=False)
+    given = settings.gravatar
+    return Gravatar(http, given.url, given.api_key, paced=True) if "gravatar" in settings.enrichment.providers else None
 
 
 def _settle_memory() -> None:
@@ -120,16 +134,16 @@ def _host(settings: Settings) -> str:
     return f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
 
 
-async def serve(settings: Settings) -> None:
+async def serve(settings: Settings, patience: Patience = Patience()) -> None:
     """Serves until SIGTERM or SIGINT."""
     logs.set_up(settings.server.log_format)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with running(settings) as server:
+    async with running(settings, as_files_allow(patience)) as server:
         print(f"Foyer is ready at {server.url}", flush=True)
         if server.sandbox is not None:
-            names = " and ".join(name.capitalize() for name in server.foyer.outside.stand_ins)
+            names = pages.in_words(server.foyer.outside.stand_ins)
             print(f"Stand-ins are in use for {names} at {server.sandbox.url}: no outside service is asked.", flush=True)
             log.warning("stand-ins are in use for %s", names)
         await stop.wait()

@@ -192,6 +192,10 @@ class Settings:
     def stand_in(self, provider: str) -> bool:
         """Whether a stand-in takes the place of the provider."""
         keys = {"hunter": self.hunter.api_key, "clearbit": self.clearbit.api_secret}
+        if "gravatar" in self.enrichment.providers:
+            # It needs no key, so an address of one's own says as well that the one behind it is to be asked.
+            own = self.gravatar.url.rstrip("/") != Gravatar().url
+            keys["gravatar"] = self.gravatar.api_key or ("not needed" if own else "")
         if self.sandbox.mode == "on":
             return provider in keys
         return self.sandbox.mode == "auto" and self.private() and keys.get(provider) == ""
@@ -286,8 +290,6 @@ def _unusable(settings: Settings) -> Iterator[tuple[str, str, str]]:
         yield "database", "url", "this version has no PostgreSQL yet; expected sqlite:FILE"
     if settings.server.workers > 1:
         yield "server", "workers", "more than 1 needs PostgreSQL; expected 1 with database.url = sqlite:FILE"
-    if "gravatar" in settings.enrichment.providers:
-        yield "enrichment", "providers", "this version has no gravatar yet; expected clearbit, hunter"
     if settings.auth.require_confirmed_email != "no":
         yield "auth", "require_confirmed_email", "this version sends no mail to confirm by; expected no"
 

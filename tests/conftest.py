@@ -3,13 +3,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import answers, frames
 from tests.support import Api, Served, settings, start
 
+frames.hear_sockets()
+answers.hear_answers()
 Serve = Callable[..., Awaitable[Served]]
 
 
@@ -36,6 +39,22 @@ async def server(serve: Serve) -> Served:
 async def api(server: Served) -> Api:
     """A client of `server`."""
     return server.api
+
+
+@pytest.fixture(autouse=True)
+def frames_are_declared() -> Iterator[None]:
+    """Fails a test to which a server sent a frame that the AsyncAPI document does not allow."""
+    frames.wrong.clear()
+    yield
+    assert not frames.wrong
+
+
+@pytest.fixture(autouse=True)
+def answers_are_declared() -> Iterator[None]:
+    """Fails a test to which a server answered what the OpenAPI document does not allow."""
+    answers.wrong.clear()
+    yield
+    assert not answers.wrong
 
 
 @pytest.fixture(autouse=True)

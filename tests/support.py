@@ -17,6 +17,7 @@ from server import settings as settings_room
 from server.app import Foyer
 from server.serve import Running, running
 from server.settings import Settings
+from tests import frames
 
 PASSWORD = "corr3ct-horse"
 _NUMBERS = itertools.count(1)
@@ -78,7 +79,10 @@ class Api:
             raw = await response.read()
             is_json = "json" in response.headers.get("Content-Type", "")
             import json
-            return Answer(response.status, response.headers, raw, json.loads(raw) if is_json and raw else None)
+            answer = Answer(response.status, response.headers, raw, json.loads(raw) if is_json and raw else None)
+            if method == "GET" and answer.status == 200 and path.startswith("/api/events"):
+                frames.judge_page(answer.body)
+            return answer
 
     async def get(self, path: str, **options: Any) -> Answer:
         """GET."""

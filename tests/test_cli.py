@@ -69,7 +69,7 @@ def test_help_is_quick(tmp_path: Path) -> None:
         done = command("--help", folder=tmp_path)
         seconds.append(time.perf_counter() - begin)
         assert done.returncode == 0 and not done.stderr
-        assert all(word in done.stdout for word in ("serve", "bot", "sandbox", "check", "openapi"))
+        assert all(word in done.stdout for word in ("serve", "bot", "sandbox", "admin", "backup", "restore", "check", "openapi", "asyncapi"))
     assert min(seconds) < 0.5
 
 
@@ -131,8 +131,12 @@ USELESS: list[tuple[str, ...]] = [
     ("serve", "--port", "x"), ("serve", "--port", "65536"), ("serve", "--host", "not a host", "--port", "0"),
     ("serve", "--config", "missing.cfg"), ("serve", "--database", "mysql://x"),
     ("serve", "--database", "postgresql://u:pa55@h/d"),
-    ("check", "--database", "sqlite:missing.db"), ("openapi", "--config", "missing.cfg"), ("bot", "missing.cfg"),
+    ("check", "--database", "sqlite:missing.db"), ("openapi", "--config", "missing.cfg"),
+    ("asyncapi", "--config", "missing.cfg"), ("bot", "missing.cfg"),
     ("serve", "--port", "0", "--database", "sqlite:missing/folder/foyer.db"),
+    ("admin",), ("admin", "create", "ada"), ("admin", "promote"), ("admin", "nonsense", "ada"),
+    ("admin", "create", "ada", "ada@example.org", "--database", "sqlite:missing/folder/foyer.db"),
+    ("admin", "demote", "ada"), ("backup",), ("backup", "kept.db"), ("restore",), ("restore", "kept.db"),
 ]
 
 
@@ -154,6 +158,21 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("foyer*"))
 
 
+@pytest.mark.parametrize("way", ["command line", "environment", "file", "file beside it"])
+def test_each_command_finds_the_database_by_each_way(tmp_path: Path, way: str) -> None:
+    (tmp_path / "config").mkdir()
+    place = {"file": tmp_path / "own.cfg", "file beside it": tmp_path / "config" / "server.cfg"}.get(way)
+    if place is not None:
+        place.write_text("[database]\nurl = sqlite:other.db\n[auth]\nbcrypt_cost = 4\n")
+    given = {"command line": ("--database", "sqlite:other.db"), "file": ("--config", "own.cfg")}.get(way, ())
+    environ = {"FOYER_AUTH_BCRYPT_COST": "4"} | ({"FOYER_DATABASE_URL": "sqlite:other.db"} if "env" in way else {})
+    for arguments in (("admin", "create", "ada", "ada@example.org"), ("admin", "demote", "ada"),
+                      ("admin", "promote", "ada"), ("check",), ("backup", "kept.db"), ("restore", "kept.db", "--force")):
+        done = command(*arguments, *given, folder=tmp_path, environ=environ)
+        assert done.returncode == 0 and "Traceback" not in done.stderr, (arguments, done.stderr)
+    assert (tmp_path / "other.db").exists() and not (tmp_path / "foyer.db").exists()
+
+
 def test_the_openapi_document_is_printed_and_nothing_is_made(tmp_path: Path) -> None:
     done = command("openapi", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -168,6 +187,17 @@ def test_the_printed_document_is_the_served_one(serving: Serving, tmp_path: Path
     with urllib.request.urlopen(f"{url}/api/openapi.json", timeout=5) as answer:
         served = json.load(answer)
     assert served == json.loads(command("openapi", folder=tmp_path).stdout)
+
+
+def test_the_asyncapi_document_is_printed_and_is_the_served_one(serving: Serving, tmp_path: Path) -> None:
+    done = command("asyncapi", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    url = serving.ready.removeprefix("Foyer is ready at ")
+    with urllib.request.urlopen(f"{url}/api/asyncapi.json", timeout=5) as answer:
+        served = json.load(answer)
+    assert {server["host"] for server in served["servers"].values()} == {url.removeprefix("http://")}
+    printed = json.loads(done.stdout)
+    assert printed["asyncapi"] == "3.0.0" and {**served, "servers": None} == {**printed, "servers": None}
 
 
 def test_the_stand_ins_alone(tmp_path: Path) -> None:

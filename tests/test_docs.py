@@ -1,71 +1,174 @@
-"""The documentation says what is there: its examples run, and what it lists is complete."""
+"""The documentation says what is there, all of it, and nothing that is gone. Its examples: `tests/docs/`."""
 from __future__ import annotations
 
-import os
+import argparse
 import re
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import fields
 
 import pytest
 
+from server import cli
+from server.app import EVENTS, document
 from server.core.errors import CODES
-from server.settings import SECTIONS
+from server.settings import SECTIONS, Settings
+from tests.docs import make
+from tests.docs.pages import PAGES, ROOT, anchors, links, prose
+from tests.docs.reference import STANDING
 from tests.support import Served
-from ws import protocol
+from ws.asyncapi import REASONS
 
-ROOT = Path(__file__).resolve().parents[1]
-DOCS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")}
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-async def test_the_python_example_runs(server: Served, tmp_path: Path) -> None:
-    import asyncio
-    code = re.search(r"```python\n(.*?)```", DOCS["socket.md"], re.DOTALL)
-    assert code
-    (tmp_path / "example.py").write_text(code[1])
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(tmp_path / "example.py"), server.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)})
-    out, err = await asyncio.wait_for(process.communicate(), 30)
-    assert out.decode().strip() == "enriched found", err.decode()
+OPERATIONS, SOCKET = PAGES["docs/operations.md"], PAGES["docs/socket.md"]
+NOW = {page: text for page, text in PAGES.items() if page != "CHANGELOG.md"}  # that one tells of what was
+PATHS = set(document(Settings())["paths"]) | {"/", "/docs", "/ws"}
+NOT_METRICS = {"foyer_refresh": "the cookie"}
+NOT_OURS: dict[str, str] = {}  # files that are named and are not of the repository, and why
+NOT_SETTINGS = {"enrichment.status": "a field of an answer"}
+_FILE = re.compile(r"`((?:[\w-]+/)*[\w.-]+\.(?:py|sql|md|toml|cfg|txt|css|yaml|service)|(?:\w+/)+)`")
 
 
-def test_every_close_code_is_described() -> None:
-    for code in protocol.REASONS:
-        assert f"| {code} |" in DOCS["socket.md"]
+def table(page: str, head: str) -> list[str]:
+    """The first cells of the table whose head begins so."""
+    rows = page[page.index(f"| {head} |"):].split("\n\n")[0].splitlines()[2:]
+    return [re.split(r"(?<!\\)\|", row)[1].strip() for row in rows]
 
 
-def test_every_event_type_is_described() -> None:
-    source = "".join(path.read_text() for path in (ROOT / "server").rglob("*.py"))
-    types = set(re.findall(r'_events\.append\([^"]*"(\w+)"', source))
-    assert types == {"enriched", "email_verified", "post_liked"}
-    assert all(f"| `{type_}` |" in DOCS["socket.md"] for type_ in types)
+# -- pages that are made
+
+@pytest.mark.parametrize("name", sorted(make.pages()))
+def test_a_page_that_is_made_is_up_to_date(name: str) -> None:
+    assert PAGES[f"docs/{name}"] == make.pages()[name], "write it again: python -m tests.docs.make"
 
 
-async def test_the_page_describes_every_error_and_route(server: Served) -> None:
+def test_problems_that_are_told_once_for_all_routes_are_problems() -> None:
+    assert set(STANDING) <= set(CODES)
+
+
+# -- commands
+
+def commands(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """The commands, those of commands too: `admin create`."""
+    deeds = [each for action in parser._actions if isinstance(action, argparse._SubParsersAction)
+             for each in action.choices.items()]
+    if not deeds:
+        yield name, parser
+    for word, sub in deeds:
+        yield from commands(sub, f"{name} {word}".strip())
+
+
+COMMANDS = dict(commands(cli._parser()))
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_command_is_described_with_its_options(name: str) -> None:
+    told = OPERATIONS[OPERATIONS.index("## Commands"):OPERATIONS.index("## Settings")]
+    for word in name.split():
+        assert re.search(rf"run\.py [^`]*\b{word}\b|`{word}\b", told), word
+    for action in COMMANDS[name]._actions:
+        for option in action.option_strings:
+            assert option in ("-h", "--help") or f"`{option}" in told or f" {option}" in told, option
+
+
+def test_commands_that_are_named_exist() -> None:
+    words = {name.split()[0] for name in COMMANDS}
+    for page, text in NOW.items():
+        for word in re.findall(r"run\.py ([a-z]+)", text):
+            assert word in words, f"{page}: run.py {word}"
+    options = {option for parser in COMMANDS.values() for action in parser._actions
+               for option in action.option_strings}
+    for option in re.findall(r"(?:`|run\.py[^`\n]* )(--[a-z-]+)", OPERATIONS):
+        assert option in options, option
+
+
+# -- settings
+
+def test_settings_that_are_named_exist() -> None:
+    known = {section: {item.name for item in fields(made)}  # type: ignore[arg-type]
+             for section, made in SECTIONS.items()}
+    for page, text in NOW.items():
+        for section, key in re.findall(r"`(\w+)\.(\w+)(?: = [^`]*)?`", text):
+            if section in known and key != "py" and f"{section}.{key}" not in NOT_SETTINGS:
+                assert key in known[section], f"{page}: {section}.{key}"
+        for name in re.findall(r"\bFOYER_([A-Z]+_[A-Z_]+)\b", text):
+            section, _, key = name.lower().partition("_")
+            assert key in known.get(section, ()), f"{page}: FOYER_{name}"
+
+
+# -- the interface
+
+def test_routes_that_are_named_exist() -> None:
+    patterns = [re.compile(re.sub(r"\{\w+\}", "[^/]+", path)) for path in PATHS]
+    for page, text in NOW.items():
+        # Behind a host, a method or an opening quote stands a path of ours; `/_switch` and the like are the stand-ins'.
+        for path in re.findall(r"(?:(?:127\.0\.0\.1|localhost):8080|\b(?:GET|POST|PUT|PATCH|DELETE) |`)"
+                               r"(/(?:api/|ws|docs|livez|readyz|metrics)[^\s`'\"?#|)<]*)", text):
+            assert any(pattern.fullmatch(path.rstrip(".,/")) for pattern in patterns), f"{page}: {path}"
+
+
+def test_every_route_that_a_page_names_takes_that_method() -> None:
+    told = {(method, path) for text in NOW.values()
+            for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/[^\s`?]*)", text)}
+    known = {(method.upper(), path) for path, operations in document(Settings())["paths"].items()
+             for method in operations} | {("GET", "/ws")}
+    odd = {(method, path) for method, path in told if not path.startswith("/_")} - known
+    assert not odd
+
+
+def test_every_event_type_is_described_and_no_other() -> None:
+    assert sorted(table(SOCKET, "event")) == sorted(f"`{event.name}`" for event in EVENTS)
+
+
+def test_every_close_code_is_described_and_no_other() -> None:
+    told = [int(code) for cell in table(SOCKET, "close code") for code in cell.split(", ")]
+    assert sorted(told) == sorted(REASONS)
+
+
+def test_problems_that_are_named_exist() -> None:
+    for page, text in NOW.items():
+        for status, code in re.findall(r"\b([45]\d\d) `([a-z_]+)`", prose(page) if page in PAGES else text):
+            assert code in CODES, f"{page}: {status} {code}"
+
+
+async def test_the_page_of_a_server_describes_every_error_and_route(server: Served) -> None:
     page = (await server.api.get("/docs")).raw.decode()
-    assert all(f'id="error-{code}"' in page for code in CODES)
+    assert set(re.findall(r'id="error-(\w+)"', page)) == set(CODES)
     assert all(route.path in page for route in server.foyer.routes)
 
 
-async def test_every_metric_is_described(server: Served) -> None:
+async def test_every_metric_is_described_and_no_other(server: Served) -> None:
     text = (await server.api.get("/metrics")).raw.decode()
     names = set(re.findall(r"# TYPE (\w+)", text))
-    assert names
-    assert all(name in DOCS["operations.md"] for name in names)
+    assert names and names == set(re.findall(r"\bfoyer_\w+", OPERATIONS)) - set(NOT_METRICS)
+    for page, told in NOW.items():
+        assert set(re.findall(r"`(foyer_\w+)", told)) - set(NOT_METRICS) <= names, page
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+# -- what a page leads to
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_links_lead_somewhere(page: str) -> None:
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        file = ((ROOT / page).parent / path).resolve() if path else ROOT / page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(str(file.relative_to(ROOT))), target
 
 
-@pytest.mark.parametrize("name", sorted(DOCS))
-def test_settings_that_are_named_exist(name: str) -> None:
-    from dataclasses import fields
-    known = {f"{section}.{item.name}" for section, made in SECTIONS.items()
-             for item in fields(made)}  # type: ignore[arg-type]
-    for section, key in re.findall(r"`(\w+)\.(\w+)(?: = [^`]*)?`", DOCS[name]):
-        if section in SECTIONS and key not in ("py",):
-            assert f"{section}.{key}" in known, f"{name}: {section}.{key}"
+@pytest.mark.parametrize("page", sorted(NOW))
+def test_files_that_are_named_exist(page: str) -> None:
+    rooms = (ROOT, ROOT / "server", ROOT / page / "..")
+    for name in _FILE.findall(NOW[page]):
+        found = any((room / name).exists() for room in rooms) or list(ROOT.glob(f"server/*/{name}"))
+        assert found or name in NOT_OURS, f"{page}: {name}"
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    seen, waiting = set(), ["README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in PAGES and page not in seen:
+            seen.add(page)
+            waiting += [str(((ROOT / page).parent / link.partition("#")[0]).resolve().relative_to(ROOT))
+                        for link in links(page) if link.partition("#")[0]]
+    assert seen == set(PAGES)

@@ -177,6 +177,21 @@ def test_when_stand_ins_are_used(given: dict[str, str], wanted: bool) -> None:
     assert made.stand_in("clearbit") is (wanted or "hunter.api_key" in given)
 
 
+GRAVATAR = {"enrichment.providers": "gravatar,clearbit"}
+
+
+@pytest.mark.parametrize(("given", "wanted"), [
+    ({}, False), ({"sandbox.mode": "on"}, False), (GRAVATAR, True), (GRAVATAR | {"gravatar.api_key": "k"}, False),
+    (GRAVATAR | {"gravatar.url": "https://gravatar.example.org"}, False),
+    (GRAVATAR | {"gravatar.url": "https://api.gravatar.com/"}, True),
+    (GRAVATAR | {"server.host": "0.0.0.0"}, False), (GRAVATAR | {"sandbox.mode": "off"}, False),
+    (GRAVATAR | {"sandbox.mode": "on", "gravatar.api_key": "k", "server.host": "0.0.0.0"}, True)])
+def test_when_gravatars_stand_in_is_used(given: dict[str, str], wanted: bool) -> None:
+    made = settings.load(ROOT / "config" / "server.cfg", {}, {
+        (name.split(".")[0], name.split(".")[1]): value for name, value in given.items()})
+    assert made.stand_in("gravatar") is wanted
+
+
 def _with_database(folder: Path) -> settings.Settings:
     return settings.load(ROOT / "config" / "server.cfg", {}, {("database", "url"): f"sqlite:{folder / 'foyer.db'}"})
 

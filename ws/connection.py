@@ -1,70 +1,40 @@
-"""One socket: the handler reads, one task writes. The table is the queue, so a slow client costs no memory."""
+"""One socket: the handler reads, one task writes."""
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import WSMsgType, web
 
 from server.core.errors import Problem, StorageUnavailable
+from server.core.signal import Signal
 from server.events import log as events
-from server.web.machine import bearer
-from server.web.route import Member
+from server.web import reply
+from server.web.route import REQUEST_ID, Member, bearer
 from ws import protocol
 from ws.hub import Hub
-from ws.protocol import Ack, Auth, BadFrame, Ping, Ready, Resume, Stream, User, text_of
+from ws.listening import Ended, Listening
+from ws.protocol import AUTH_SECONDS, HEARTBEAT, SEND_SECONDS, Ack, Auth, BadFrame, Ping, Resume
 
 log = logging.getLogger("foyer.ws")
-AUTH_SECONDS = 10.0
-SEND_SECONDS = 10.0  # how long one frame may take to leave
-HEARTBEAT = 20.0
 CLOSE_SECONDS = 2.0
-PAGE = 100
 MOST_REPLIES = 64  # above this many nothing more is read from the client until it has read its answers
 
 
-class Ended(Exception):
-    """The socket is to be closed with this code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-class Connection:
+class Connection(Listening):
     """A member's socket."""
 
-    __slots__ = ("_hub", "_ws", "_member", "_stream", "_replies", "_room", "_wake", "_writer", "_code", "_expiry",
-                 "_scope", "_send_seconds", "_transport", "__weakref__")
+    __slots__ = ("_ws", "_transport", "_replies", "_room", "_writer")
 
     def __init__(self, hub: Hub, socket: web.WebSocketResponse, transport: asyncio.Transport | None,
                  send_seconds: float = SEND_SECONDS) -> None:
-        self._hub, self._ws, self._transport = hub, socket, transport
-        self._member: Member | None = None
-        self._stream = Stream(0)
+        super().__init__(hub, send_seconds)
+        self._ws, self._transport = socket, transport
         self._replies: list[str] = []
-        self._room = asyncio.Event()
-        self._wake = asyncio.Event()
+        self._room = Signal()
         self._writer: asyncio.Task[None] | None = None
-        self._code: int | None = None
-        self._expiry: asyncio.TimerHandle | None = None
-        self._scope: asyncio.Timeout | None = None  # all that is done until the socket is closed
-        self._send_seconds = send_seconds
-
-    # -- what others call
-
-    def nudge(self, seq: int, frame: str) -> None:
-        """Event `seq` of this member was committed."""
-        self._stream.nudge(seq, frame)
-        self._wake.set()
-
-    def end(self, code: int) -> None:
-        """Closes the socket soon, whatever it is doing."""
-        if self._code is None:
-            self._code = code
-            if self._scope is not None:
-                self._scope.reschedule(asyncio.get_running_loop().time())
 
     # -- the life of a socket
 
@@ -72,17 +42,8 @@ class Connection:
         """Serves the socket until it ends. `token`: that of the Authorization header, if there was one."""
         self._hub.arrive(self)
         try:
-            async with asyncio.timeout(None) as self._scope:
-                await self._serve(token)
-        except TimeoutError:
-            pass  # `end` was called
-        except Ended as ended:
-            self._code = self._code or ended.code
-        except Problem as problem:
-            log.warning("a socket ended: %s", problem)
-            self._code = self._code or protocol.GOING_AWAY
+            await self._until_ended(partial(self._serve, token))
         finally:
-            self._scope = None
             await self._leave()
 
     async def refuse(self) -> None:
@@ -100,7 +61,7 @@ class Connection:
         self._member = member
         # The session may have ended while it was looked up, before the hub knew of this socket.
         await self._authenticate(token)
-        await self._begin(member, after)
+        await self._greet(member, after)
         self._writer = asyncio.create_task(self._write())
         await self._read()
 
@@ -123,24 +84,12 @@ class Connection:
         except Problem as problem:
             raise Ended(protocol.UNAUTHORIZED if problem.status == 401 else protocol.GOING_AWAY) from None
 
-    async def _begin(self, member: Member, after: int | None) -> None:
-        """Queues `ready`, and the stream behind `after`, else behind what was acknowledged."""
-        around = self._hub.surroundings
-        position = await around.database.read(events.position, member.id)
-        await self._reply(text_of(Ready(User(member.id, member.username), position.seq, around.epoch)))
-        self._stream.restart(position.acked if after is None else after)
-        self._set_expiry(member)
+    async def _greet(self, member: Member, after: int | None) -> None:
+        await self._reply(await self._begin(member, after))
         self._wake.set()
 
-    def _set_expiry(self, member: Member) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
-        seconds = (member.expires_at - self._hub.surroundings.clock()) / 1000
-        self._expiry = asyncio.get_running_loop().call_later(max(seconds, 0), self.end, protocol.UNAUTHORIZED)
-
     async def _leave(self) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
+        self._cancel_expiry()
         try:
             if self._writer is not None:
                 self._writer.cancel()
@@ -148,9 +97,7 @@ class Connection:
             # Only now, when nobody reads or writes any more: aiohttp cuts the closing handshake short under a reader.
             await self._close()
         finally:
-            if self._member is not None:
-                self._hub.leave(self, self._member)
-            self._hub.depart(self)
+            self._forget()
 
     async def _close(self) -> None:
         if not self._ws.closed:
@@ -206,7 +153,7 @@ class Connection:
         self._hub.move(self, self._member, member)
         self._member = member
         await self._authenticate(token)
-        await self._begin(member, self._stream.last if after is None else after)
+        await self._greet(member, self._stream.last if after is None else after)
 
     # -- writing
 
@@ -219,9 +166,7 @@ class Connection:
         except ConnectionError:
             pass  # the reader sees it too
         except TimeoutError:
-            assert self._member is not None
-            log.warning("member %s is too slow: %s events wait behind number %s", self._member.id,
-                        self._stream.waiting, self._stream.last)
+            self._log_too_slow()
             self.end(protocol.TOO_SLOW)
         except Exception:
             log.exception("a socket's writer failed")
@@ -230,24 +175,12 @@ class Connection:
             self._room.set()
 
     async def _write_all(self) -> None:
-        assert self._member is not None
-        while self._replies or self._stream.behind or self._stream.waiting:
+        while self._replies or self._due:
             while self._replies:
                 await self._send(self._replies.pop(0))
             self._room.set()
-            if self._stream.behind:
-                await self._catch_up(self._member.id)
-            for frame in self._stream.take():
+            for frame in await self._next_frames():
                 await self._send(frame)
-
-    async def _catch_up(self, member_id: int) -> None:
-        last = self._stream.last
-        page = await self._hub.surroundings.database.read(events.page, member_id, last, PAGE)
-        if self._stream.last != last:
-            return  # a resume came while we were reading
-        frames = [(event.seq, event.frame) for event in page.events]
-        for text in self._stream.caught_up(frames, page.gap, page.seq):
-            await self._send(text)
 
     async def _send(self, text: str) -> None:
         async with asyncio.timeout(self._send_seconds):
@@ -261,17 +194,23 @@ def _parse(text: str) -> protocol.ClientFrame:
         raise Ended(protocol.BAD_FRAME) from None
 
 
+def unopened(max_msg_size: int = protocol.MAX_FRAME + 1) -> web.WebSocketResponse:
+    """A socket before its upgrade, with the settings of GET /ws."""
+    # The limit itself counts as too large, hence the one byte more. No deflate: 111 KiB a socket instead of 14.
+    return web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=max_msg_size, compress=False, timeout=CLOSE_SECONDS,
+                                 autoping=True)
+
+
 def endpoint(hub: Hub, send_seconds: float = SEND_SECONDS) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     """The handler of GET /ws."""
     async def handle(request: web.Request) -> web.StreamResponse:
-        # The limit itself counts as too large, hence the one byte more. No deflate: 111 KiB a socket instead of 14.
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=protocol.MAX_FRAME + 1, compress=False,
-                                       timeout=CLOSE_SECONDS, autoping=True)
+        socket = unopened()
         if not socket.can_prepare(request).ok:
             raise Problem("upgrade_required", "Open a WebSocket here (RFC 6455).", headers={"Upgrade": "websocket"})
         origin = request.headers.get("Origin")
         allowed = origin is None or hub.surroundings.allows_origin(origin)
         header = request.headers.get("Authorization")
+        socket.headers.update(reply.standing(None, request[REQUEST_ID], None))
         await socket.prepare(request)
         connection = Connection(hub, socket, request.transport, send_seconds)
         if not allowed or hub.closing:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,12 @@ from server.web.route import Member
 from ws import protocol
 
 if TYPE_CHECKING:
-    from ws.connection import Connection
+    from ws.listening import Listening
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every socket works with."""
+    """What every connection works with."""
 
     database: Database
     authenticate: Authenticate
@@ -26,62 +26,66 @@ class Surroundings:
     clock: Callable[[], int]
     allows_origin: Callable[[str], bool]
     epoch: str
-    most_each: int  # sockets per member
+    most_each: int  # connections per member
 
 
 class Hub:
-    """The open sockets of this process, by member and by session."""
+    """The open connections of this process (sockets and event streams), by member and by session."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self.surroundings = surroundings
-        self._by_member: dict[int, set[Connection]] = {}
-        self._by_session: dict[int, set[Connection]] = {}
-        self._all: set[Connection] = set()
+        self._by_member: dict[int, set[Listening]] = {}
+        self._by_session: dict[int, set[Listening]] = {}
+        self._all: set[Listening] = set()
         self._empty = asyncio.Event()
         self._empty.set()
         self.closing = False
 
     @property
     def count(self) -> int:
-        """How many sockets are open."""
+        """How many connections are open."""
         return len(self._all)
 
-    def arrive(self, connection: Connection) -> None:
-        """Somebody opened a socket; who, is not known yet."""
+    def arrive(self, connection: Listening) -> None:
+        """Somebody opened a connection; who, may not be known yet."""
         self._all.add(connection)
         self._empty.clear()
 
-    def depart(self, connection: Connection) -> None:
-        """The socket is closed."""
+    def depart(self, connection: Listening) -> None:
+        """The connection is closed."""
         self._all.discard(connection)
         if not self._all:
             self._empty.set()
 
-    def enter(self, connection: Connection, member: Member) -> bool:
-        """Adds a socket that has authenticated; False when the member has too many."""
-        sockets = self._by_member.setdefault(member.id, set())
-        if len(sockets) >= self.surroundings.most_each:
+    def enter(self, connection: Listening, member: Member) -> bool:
+        """Adds a connection that has authenticated; False when the member has too many."""
+        connections = self._by_member.setdefault(member.id, set())
+        if len(connections) >= self.surroundings.most_each:
             return False
-        sockets.add(connection)
+        connections.add(connection)
         self._by_session.setdefault(member.session_id, set()).add(connection)
         self.surroundings.nudges.listen(member.id, connection)
         return True
 
-    def move(self, connection: Connection, old: Member, new: Member) -> None:
-        """The socket goes on under another session of the same member."""
+    def move(self, connection: Listening, old: Member, new: Member) -> None:
+        """The connection goes on under another session of the same member."""
         _discard(self._by_session, old.session_id, connection)
         self._by_session.setdefault(new.session_id, set()).add(connection)
 
-    def leave(self, connection: Connection, member: Member) -> None:
-        """Forgets the socket."""
+    def leave(self, connection: Listening, member: Member) -> None:
+        """Forgets the connection."""
         self.surroundings.nudges.leave(member.id, connection)
         _discard(self._by_member, member.id, connection)
         _discard(self._by_session, member.session_id, connection)
 
     def session_ended(self, session_id: int) -> None:
-        """Closes the sockets of a session that is over."""
+        """Closes the connections of a session that is over."""
         for connection in tuple(self._by_session.get(session_id, ())):
             connection.end(protocol.UNAUTHORIZED)
+
+    def sessions(self) -> Collection[int]:
+        """The sessions that have connections here."""
+        return self._by_session
 
     async def close(self, seconds: float = 3.0) -> None:
         """Says good-bye to everybody."""
@@ -95,7 +99,7 @@ class Hub:
             pass
 
 
-def _discard(index: dict[int, set[Connection]], key: int, connection: Connection) -> None:
+def _discard(index: dict[int, set[Listening]], key: int, connection: Listening) -> None:
     connections = index.get(key)
     if connections is not None:
         connections.discard(connection)

@@ -1,15 +1,19 @@
-"""The frames of the socket and what they mean; no I/O."""
+"""The frames of the socket and of the event stream, and what they mean; no I/O."""
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 from msgspec import Meta
 
 MAX_SEQ = 2**53 - 1
 MAX_FRAME = 64 * 1024
+AUTH_SECONDS = 10.0
+HEARTBEAT = 20.0
+SEND_SECONDS = 10.0  # how long one frame may take to leave
 
 GOING_AWAY = 1001
+PROTOCOL_ERROR, NOT_UTF8, TOO_LARGE = 1002, 1007, 1009  # these are sent by aiohttp
 BAD_FRAME = 4400
 UNAUTHORIZED = 4401
 BAD_ORIGIN = 4403
@@ -19,6 +23,9 @@ TOO_MANY = 4429
 
 REASONS = {
     GOING_AWAY: "the server is going away",
+    PROTOCOL_ERROR: "not the WebSocket protocol",
+    NOT_UTF8: "text that is not UTF-8",
+    TOO_LARGE: "a frame above 64 KiB",
     BAD_FRAME: "bad frame or unknown type",
     UNAUTHORIZED: "token missing, expired or revoked",
     BAD_ORIGIN: "origin not allowed",
@@ -27,15 +34,13 @@ REASONS = {
     TOO_MANY: "too many sockets",
 }
 
-PONG = '{"type":"pong"}'
-
 Seq = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 
 
 class Auth(msgspec.Struct, tag="auth"):
     """Who is there; also extends a live socket."""
 
-    token: Annotated[str, Meta(max_length=4096)]
+    token: str
     after: Seq | None = None
 
 
@@ -74,29 +79,56 @@ def parse(text: str) -> ClientFrame:
 
 
 class User(msgspec.Struct):
-    """Whose socket it is."""
+    """Whose events they are."""
 
-    id: int
+    id: Seq
     username: str
 
 
 class Ready(msgspec.Struct, tag="ready"):
-    """The socket is the member's; `seq` is the newest number."""
+    """The events that follow are this member's; `seq` is the newest number. A new `epoch` counts anew."""
 
     user: User
-    seq: int
+    seq: Seq
     epoch: str
 
 
 class Gap(msgspec.Struct, tag="gap"):
     """Something older was asked for; `from` is the first number still there."""
 
-    first: int = msgspec.field(name="from")
+    first: Seq = msgspec.field(name="from")
 
 
-def text_of(frame: Ready | Gap) -> str:
+class Pong(msgspec.Struct, tag="pong"):
+    """Here I am."""
+
+
+class End(msgspec.Struct, tag="end"):
+    """The event stream ends; `code` is the close code that a socket would have got."""
+
+    code: int
+    reason: str
+
+
+class Event(msgspec.Struct):
+    """What every event has besides its type and its data."""
+
+    seq: Seq
+    at: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$",
+                            description="ISO 8601 in UTC, with milliseconds.")]
+
+
+CLIENT_FRAMES: tuple[type[msgspec.Struct], ...] = get_args(ClientFrame)
+SOCKET_FRAMES = (Ready, Gap, Pong)  # and the events
+STREAM_FRAMES = (Ready, Gap, End)  # likewise
+
+
+def text_of(frame: Ready | Gap | Pong | End) -> str:
     """The frame as it is sent."""
     return msgspec.json.encode(frame).decode()
+
+
+PONG = text_of(Pong())
 
 
 class Stream:

@@ -5,16 +5,18 @@ database, remembering a fraction of one.
 """
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import Protocol
 
 from server.accounts import queries
-from server.accounts.tokens import Tokens, unauthorized
+from server.accounts.tokens import Tokens
 from server.core.clock import Clock
 from server.storage import Database, Tx
-from server.web.route import Member
+from server.web.route import Member, unauthorized
 
 MOST = 50_000  # tokens remembered
+CHECKED_AT_ONCE = 500  # sessions: the reader is everybody's
 
 
 class SessionListener(Protocol):
@@ -22,6 +24,9 @@ class SessionListener(Protocol):
 
     def session_ended(self, session_id: int) -> None:
         """The session is over; let go. Must not raise or block."""
+
+    def sessions(self) -> Collection[int]:
+        """For which sessions something is held open."""
 
 
 class Gate:
@@ -36,12 +41,15 @@ class Gate:
 
     async def authenticate(self, token: str) -> Member:
         """The member behind the token; raises Problem 401, the same for every fault."""
+        return self.remembered(token) or await self._look_up(token)
+
+    def remembered(self, token: str) -> Member | None:
+        """The member behind a token that was verified before and is still good."""
         member = self._members.get(token)
-        if member is not None:
-            if member.expires_at > self._clock():
-                return member
+        if member is not None and member.expires_at <= self._clock():
             self._forget(token, member)
-        return await self._look_up(token)
+            return None
+        return member
 
     async def _look_up(self, token: str) -> Member:
         claims = self._tokens.verify(token)
@@ -84,6 +92,16 @@ class Gate:
             self._members.pop(token, None)
         for listener in self.listeners:
             listener.session_ended(session_id)
+
+    async def look_again(self) -> None:
+        """Another process has written: forgets everybody, and lets go of what is held for sessions that are over."""
+        self._changes += 1
+        self._members.clear()
+        self._tokens_of.clear()
+        held = sorted({session_id for listener in self.listeners for session_id in listener.sessions()})
+        for begin in range(0, len(held), CHECKED_AT_ONCE):
+            for session_id in await self._database.read(queries.not_living, held[begin:begin + CHECKED_AT_ONCE]):
+                self.session_ended(session_id)
 
     def end_after_commit(self, tx: Tx, session_ids: list[int]) -> None:
         """`session_ended` for each, once the transaction that ends them is durable."""

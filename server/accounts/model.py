@@ -8,10 +8,12 @@ from msgspec import UNSET, Meta, UnsetType
 
 from server.accounts import addresses, common_passwords
 from server.accounts.tokens import Grant
-from server.enrichment.model import Enrichment
-from server.web.fields import Day, Limit, Line120, Secret, Text1000, Username, WebLink, rule
+from server.enrichment.model import Enrichment, ExportedEnrichment
+from server.events.routes import EventFrame
+from server.posts.model import ExportedLike, ExportedPost
+from server.web.fields import Day, Limit, Line120, Secret, Text1000, Username, WebLink, line, rule
 
-Email = Annotated[str, rule(addresses.check, min_length=3, max_length=254)]
+Email = Annotated[str, rule(addresses.check, schema={"format": "idn-email"}, min_length=3, max_length=254)]
 Password = Annotated[str, rule(common_passwords.check, code="too_common", min_length=8, max_length=128)]
 
 EmailStatus = Literal["valid", "accept_all", "webmail", "disposable", "unknown", "invalid", "pending", "unchecked"]
@@ -143,6 +145,90 @@ class OpenSession(msgspec.Struct):
     last_used_at: str
     expires_at: str
     current: bool
+
+
+class Profile(msgspec.Struct):
+    """A member as everybody sees them."""
+
+    id: int
+    username: str
+    name: str | None
+    title: str | None
+    company: str | None
+    location: str | None
+    bio: str | None
+    site: str | None
+    avatar_url: str | None
+    created_at: str
+    post_count: int
+
+
+class DeleteMe(msgspec.Struct, forbid_unknown_fields=True):
+    """DELETE /api/me."""
+
+    password: Secret
+
+
+class ExportedSession(msgspec.Struct):
+    """A session as the export has it: also one that is over."""
+
+    id: int
+    device: str
+    address: str
+    created_at: str
+    last_used_at: str
+    expires_at: str
+    ended_at: str | None
+
+
+class ExportedJob(msgspec.Struct):
+    """Background work about the member."""
+
+    kind: str
+    state: Literal["ready", "running", "done", "failed"]
+    attempts: int
+    last_error: str | None
+    request_id: str | None
+    created_at: str
+    run_at: str
+    finished_at: str | None
+
+
+class ExportedAnswer(msgspec.Struct):
+    """What a provider once answered about the member's address; `*` stands for all of them."""
+
+    provider: str
+    answer: Literal["not_found", "claimed"]
+    at: str
+
+
+class ExportHead(msgspec.Struct):
+    """What there is a bounded number of in an export."""
+
+    exported_at: str
+    profile: Me
+    enrichment: ExportedEnrichment
+    jobs: list[ExportedJob]
+    provider_answers: list[ExportedAnswer]
+    kept_answers: int  # copies of answers to requests with an Idempotency-Key, each gone within a day
+    events_acknowledged: int
+
+
+class Export(ExportHead):
+    """Everything stored about the member, but for what only proves who they are: hashes and the nonces of tokens."""
+
+    sessions: list[ExportedSession]
+    posts: list[ExportedPost]
+    likes: list[ExportedLike]
+    events: list[EventFrame]
+
+
+class People(msgspec.Struct, forbid_unknown_fields=True):
+    """Which members: all, newest first, or those whose name begins with `q`, by name."""
+
+    q: Annotated[str, rule(line, min_length=1, max_length=30, pattern="^[a-zA-Z0-9_.-]+$")] | None = None
+    limit: Limit = 20
+    cursor: Annotated[str, Meta(max_length=200)] | None = None
 
 
 class Page(msgspec.Struct, forbid_unknown_fields=True):

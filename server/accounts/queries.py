@@ -1,15 +1,16 @@
 """The SQL of accounts."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.accounts.model import Me, OpenSession
+from server.accounts.model import ExportedSession, Me, OpenSession, Profile
 from server.accounts.tokens import Grant
 from server.core.clock import DAY, iso, iso_or_none
 from server.enrichment.model import Enrichment
 from server.storage import Row, Tx
-from server.web.route import Member
+from server.web.route import Member, unauthorized
 
 KNOWN_MS = 30 * DAY  # how long an address counts as one that the member signs in from
 
@@ -63,6 +64,16 @@ LIST_SESSIONS = """
     WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND id < $3 ORDER BY id DESC LIMIT $4"""
 SIGNED_IN_FROM = """
     SELECT 1 FROM sessions WHERE user_id = $1 AND address = $2 AND created_at > $3 LIMIT 1"""
+_PUBLIC = """
+    SELECT id, username, name, title, company, location, bio, site, avatar_url, created_at, post_count FROM users """
+READ_PUBLIC = _PUBLIC + "WHERE username_key = $1"
+LIST_NEWEST = _PUBLIC + "WHERE id < $1 ORDER BY id DESC LIMIT $2"
+LIST_BY_NAME = _PUBLIC + "WHERE username_key >= $1 AND username_key < $2 ORDER BY username_key LIMIT $3"
+DELETE_SESSIONS = "DELETE FROM sessions WHERE user_id = $1 RETURNING id, ended_at"
+DELETE_USER = "DELETE FROM users WHERE id = $1"
+EXPORT_SESSIONS = """
+    SELECT id, device, address, created_at, issued_at, expires_at, ended_at FROM sessions
+    WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3"""
 PRUNE_SESSIONS = "DELETE FROM sessions WHERE expires_at < $1"
 
 
@@ -122,9 +133,10 @@ async def taken(tx: Tx, username: str, email_key: str) -> str | None:
 
 
 async def me(tx: Tx, user_id: int, enrichment: Enrichment) -> Me:
-    """The member as they see themselves."""
+    """The member as they see themselves; raises Problem 401 when they are gone since they asked."""
     row = await tx.one(READ_ME, user_id)
-    assert row is not None
+    if row is None:
+        raise unauthorized()
     fields: dict[str, Any] = {name: row[name] for name in row.keys()}
     fields["created_at"] = iso(row["created_at"])
     fields["email_confirmed_at"] = iso_or_none(row["email_confirmed_at"])
@@ -154,9 +166,10 @@ async def account(tx: Tx, user_id: int) -> Account | None:
 
 
 async def change_profile(tx: Tx, user_id: int, changes: dict[str, str | None]) -> None:
-    """Writes the given fields and leaves the others."""
+    """Writes the given fields and leaves the others; raises Problem 401 when the member is gone since they asked."""
     row = await tx.one(READ_PROFILE, user_id)
-    assert row is not None
+    if row is None:
+        raise unauthorized()
     fields = {name: changes.get(name, row[name]) for name in row.keys()}
     await tx.run(UPDATE_PROFILE, user_id, *fields.values())
 
@@ -199,6 +212,11 @@ async def member_of_session(tx: Tx, session_id: int, token_expires_at: int) -> M
     return Member(row["id"], row["username"], row["role"], session_id, token_expires_at)
 
 
+async def not_living(tx: Tx, session_ids: Sequence[int]) -> list[int]:
+    """Those sessions that nobody is signed in by any more."""
+    return [id_ for id_ in session_ids if await tx.value(READ_MEMBER, id_) is None]
+
+
 async def rotate_session(tx: Tx, grant: Grant, address: str, lives_ms: int) -> Grant:
     """The next generation of the session."""
     await tx.run(ROTATE_SESSION, grant.session_id, grant.generation, tx.now, tx.now + lives_ms, address)
@@ -230,3 +248,45 @@ async def signed_in_from(tx: Tx, user_id: int, address: str) -> bool:
 async def prune_sessions(tx: Tx) -> None:
     """Forgets sessions that expired long ago."""
     await tx.run(PRUNE_SESSIONS, tx.now - KNOWN_MS)
+
+
+def _public(row: Row) -> Profile:
+    fields: dict[str, Any] = {name: row[name] for name in row.keys()}
+    fields["created_at"] = iso(row["created_at"])
+    return Profile(**fields)
+
+
+async def public_profile(tx: Tx, username: str) -> Profile | None:
+    """The member of that name as everybody sees them."""
+    row = await tx.one(READ_PUBLIC, name_key(username))
+    return _public(row) if row else None
+
+
+async def newest(tx: Tx, before: int, limit: int) -> list[Profile]:
+    """Members, newest first."""
+    return [_public(row) for row in await tx.all(LIST_NEWEST, before, limit)]
+
+
+async def by_name(tx: Tx, prefix: str, after: str | None, limit: int) -> list[Profile]:
+    """Members whose folded name begins with the prefix, by name; those behind a name."""
+    # No name holds a space or a DEL: with the one behind it a name stands last of those before the next, and all that
+    # begin with the prefix stand before the prefix with the other.
+    begin = prefix if after is None else after + " "
+    return [_public(row) for row in await tx.all(LIST_BY_NAME, max(prefix, begin), prefix + "\x7f", limit)]
+
+
+async def exported_sessions(tx: Tx, user_id: int, after: int, limit: int) -> list[ExportedSession]:
+    """The member's sessions behind one, as they are exported."""
+    rows = await tx.all(EXPORT_SESSIONS, user_id, after, limit)
+    return [ExportedSession(row["id"], row["device"], row["address"], iso(row["created_at"]), iso(row["issued_at"]),
+                            iso(row["expires_at"]), iso_or_none(row["ended_at"])) for row in rows]
+
+
+async def delete_sessions(tx: Tx, user_id: int) -> list[int]:
+    """Removes all sessions of the member; returns those that were not ended."""
+    return [row["id"] for row in await tx.all(DELETE_SESSIONS, user_id) if row["ended_at"] is None]
+
+
+async def delete_user(tx: Tx, user_id: int) -> None:
+    """Removes the member, with everything that hangs on their row."""
+    await tx.run(DELETE_USER, user_id)

@@ -11,8 +11,10 @@ from msgspec import UNSET
 
 from server.accounts import addresses, passwords, queries
 from server.accounts.addresses import Address
+from server.accounts.erasure import Erasure
 from server.accounts.model import (
-    ChangeMe, ChangePassword, Login, Me, OpenSession, Page, Pair, Refresh, Session, SignedIn, SignedUp, SignUp,
+    ChangeMe, ChangePassword, DeleteMe, Login, Me, OpenSession, Page, Pair, Refresh, Session, SignedIn, SignedUp,
+    SignUp,
 )
 from server.accounts.passwords import Hasher
 from server.accounts.queries import Account
@@ -26,7 +28,7 @@ from server.web import cursor
 from server.web.bodies import invalid
 from server.web.fields import MAX_ID
 from server.web.limits import Limiter, subject_of
-from server.web.route import Answer, Call, Cookie, Listing, Route
+from server.web.route import Answer, Call, Cookie, Listing, Route, unauthorized
 
 COOKIE, COOKIE_PATH = "foyer_refresh", "/api/token"
 FROM_ANYWHERE = Rate(100, 3600)  # wrong passwords per account, whatever address they come from
@@ -38,6 +40,7 @@ class Needs:
 
     database: Database
     accounts: Accounts
+    erasure: Erasure
     verification: Verification
     hasher: Hasher
     tokens: Tokens
@@ -70,7 +73,7 @@ class SigningUp:
         address, password_hash, judgement = prepared
         signed_in = await self._needs.accounts.sign_up(tx, call.body, address.key, address.email, password_hash,
                                                        judgement, _visitor(call))
-        return Answer(signed_in, status=201, location="/api/me")
+        return Answer(signed_in, status=201, location="/api/me", about=signed_in.grant.user_id)
 
 
 class LoggingIn:
@@ -122,7 +125,8 @@ class LoggingIn:
             self._needs.limiter.count("login_failures_anywhere", FROM_ANYWHERE, subject)
 
     async def store(self, tx: Tx, call: Call, prepared: tuple[Account, str | None]) -> Answer:
-        return Answer(await self._needs.accounts.log_in(tx, *prepared, _visitor(call)))
+        signed_in = await self._needs.accounts.log_in(tx, *prepared, _visitor(call))
+        return Answer(signed_in, about=signed_in.grant.user_id)
 
 
 class Refreshing:
@@ -136,7 +140,7 @@ class Refreshing:
         if not token:
             raise invalid([FieldError("refresh_token", "required", "is missing, and there is no cookie either")])
         outcome = await self._needs.accounts.refresh(tx, token, _visitor(call))
-        return outcome if isinstance(outcome, Problem) else Answer(outcome)
+        return outcome if isinstance(outcome, Problem) else Answer(outcome, about=outcome.user_id)
 
     def finish(self, call: Call, answer: Answer) -> Answer:
         grant: Grant = answer.data
@@ -154,14 +158,27 @@ class ChangingPassword:
 
     async def prepare(self, call: Call) -> tuple[Account, str]:
         body: ChangePassword = call.body
-        account = await self._needs.database.read(queries.account, call.me.id)
-        if account is None or not await self._needs.hasher.verify(body.current, account.password_hash):
-            raise wrong_password("current")
+        account = await _proven(self._needs, call, "current", body.current)
         _check_not_name("new", body.new, account.username, account.email)
         return account, await self._needs.hasher.hash(body.new)
 
     async def store(self, tx: Tx, call: Call, prepared: tuple[Account, str]) -> Answer:
         await self._needs.accounts.change_password(tx, *prepared, call.me.session_id)
+        return Answer(status=204)
+
+
+class Erasing:
+    """DELETE /api/me."""
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+
+    async def prepare(self, call: Call) -> Account:
+        body: DeleteMe = call.body
+        return await _proven(self._needs, call, "password", body.password)
+
+    async def store(self, tx: Tx, call: Call, prepared: Account) -> Answer:
+        await self._needs.erasure.erase(tx, prepared)
         return Answer(status=204)
 
 
@@ -189,7 +206,7 @@ class ChangingMe:
 def routes(needs: Needs) -> list[Route]:
     """The declarations."""
     signing_up, logging_in, refreshing = SigningUp(needs), LoggingIn(needs), Refreshing(needs)
-    changing_password, changing_me = ChangingPassword(needs), ChangingMe(needs)
+    changing_password, changing_me, erasing = ChangingPassword(needs), ChangingMe(needs), Erasing(needs)
 
     def finish(call: Call, answer: Answer) -> Answer:
         return _with_tokens(needs, answer)
@@ -225,7 +242,7 @@ def routes(needs: Needs) -> list[Route]:
               stores=SignedIn, problems=("bad_credentials", "suspended", "busy"),
               prepare=logging_in.prepare, store=logging_in.store, finish=finish),
         Route("POST", "/api/token/refresh", "A new pair of tokens for a refresh token", "open", Pair, takes=Refresh,
-              limit="read", body_optional=True, beside_body=_refresh_cookie, stores=Grant,
+              limit="read", body_optional=True, cookie=COOKIE, beside_body=_refresh_cookie, stores=Grant,
               problems=("token_invalid", "token_reused"), store=refreshing.store, finish=refreshing.finish),
         Route("POST", "/api/logout", "Sign out: the session's tokens are refused at once", "member", status=204,
               store=log_out, finish=without_cookie),
@@ -237,6 +254,9 @@ def routes(needs: Needs) -> list[Route]:
         Route("PATCH", "/api/me", "Change one's profile or address", "member", Me, takes=ChangeMe,
               problems=("email_taken", "email_undeliverable", "verifier_unavailable"),
               prepare=changing_me.prepare, store=changing_me.store),
+        Route("DELETE", "/api/me", "Leave: all that is one's own is erased, name and address are free again", "member",
+              status=204, takes=DeleteMe, limit="login", problems=("wrong_password", "busy"),
+              prepare=erasing.prepare, store=erasing.store, finish=without_cookie),
         Route("POST", "/api/me/password", "Change one's password; all other sessions end", "member", status=204,
               takes=ChangePassword, limit="login", problems=("wrong_password", "busy"),
               prepare=changing_password.prepare, store=changing_password.store),
@@ -253,6 +273,16 @@ def _with_tokens(needs: Needs, answer: Answer) -> Answer:
         answer.data = Session(signed_in.user, access, refresh, expires)
     answer.cookies = [_cookie(refresh, needs.refresh_seconds)]
     return answer
+
+
+async def _proven(needs: Needs, call: Call, field: str, password: str) -> Account:
+    """The caller's account; raises Problem 403 when the password is not theirs."""
+    account = await needs.database.read(queries.account, call.me.id)
+    if account is None:
+        raise unauthorized()
+    if not await needs.hasher.verify(password, account.password_hash):
+        raise wrong_password(field)
+    return account
 
 
 def _cookie(value: str, seconds: int) -> Cookie:

@@ -59,7 +59,7 @@ class Accounts:
         """Makes the account, the session and the work that follows, all or nothing; raises Problem 409."""
         profile = tuple(getattr(body, name) for name in PROFILE)
         user_id = await self._insert(tx, NewUser(body.username, email, email_key, judgement.status, password_hash,
-                                                 _referral_code(), profile))
+                                                 referral_code(), profile))
         await self._verification.begin(tx, user_id, email_key, judgement)
         await self._neighbours.begin_enrichment(tx, user_id, judgement.claimed)
         referral = ReferralOutcome("unknown_code" if body.referral_code else "none")
@@ -135,7 +135,8 @@ def _in_generation(grant: Grant, generation: int) -> Grant:
     return Grant(grant.user_id, grant.session_id, generation, grant.issued_at, grant.nonce)
 
 
-def _referral_code() -> str:
+def referral_code() -> str:
+    """A new member's code, easy to read out."""
     return "".join(secrets.choice(_CODE_LETTERS) for _ in range(10))
 
 

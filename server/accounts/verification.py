@@ -2,20 +2,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Annotated, Protocol
+
+import msgspec
+from msgspec import Meta
 
 from server.accounts import queries
 from server.accounts.queries import Account
 from server.core.errors import FieldError, Problem
-from server.events import EventLog
+from server.events import EventLog, EventType
 from server.jobs import Decision, Done, Failed, Job, Queue, Retry, RetryPolicy
 from server.providers import answers
 from server.providers.answers import AddressHash
 from server.providers.outcome import Outcome
 from server.providers.retrying import retry
+from server.settings import VERDICTS
 from server.storage import Database, Tx
 
 KIND = "verify_email"
+
+
+class Verified(msgspec.Struct):
+    """The data of an `email_verified` event."""
+
+    email_status: Annotated[str, Meta(extra_json_schema={"enum": [*VERDICTS, "unchecked"]})]
+
+
+EMAIL_VERIFIED = EventType("email_verified", Verified, "A verdict on the address that came after the sign-up's answer.")
 
 
 class Verifier(Protocol):
@@ -140,7 +153,7 @@ class VerifyJob:
 
     async def _end(self, tx: Tx, account: Account, status: str) -> None:
         if await queries.set_email_status(tx, account.id, account.email_key, status):
-            await self._events.append(tx, account.id, "email_verified", f'{{"email_status":"{status}"}}')
+            await self._events.append(tx, account.id, EMAIL_VERIFIED.name, EMAIL_VERIFIED.encode(Verified(status)))
 
     async def give_up(self, tx: Tx, job: Job, error: str) -> None:
         account = await queries.account(tx, int(job.key))

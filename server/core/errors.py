@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# code -> (HTTP status, title). The list is published: docs/errors.md and the OpenAPI document are made from it.
+# code -> (HTTP status, title). The list is published: docs/rest.md and the OpenAPI document are made from it.
 CODES: dict[str, tuple[int, str]] = {
     "malformed": (400, "The request cannot be read"),
     "bad_cursor": (400, "The cursor is not one of this list's"),
@@ -23,6 +23,7 @@ CODES: dict[str, tuple[int, str]] = {
     "wrong_password": (403, "The current password is wrong"),
     "not_found": (404, "Not found"),
     "method_not_allowed": (405, "The method is not allowed here"),
+    "not_acceptable": (406, "The answer cannot come in a form that is accepted"),
     "request_timeout": (408, "The request took too long to arrive"),
     "username_taken": (409, "The user name is taken"),
     "email_taken": (409, "The e-mail address is taken"),
@@ -82,3 +83,7 @@ class StorageUnavailable(Problem):
 
 class ConfigError(Exception):
     """An unusable setting or command line; its text is the line that the operator sees (exit code 2)."""
+
+
+class CommandFailed(Exception):
+    """A command that could not do what it was asked to; its text is the line that the operator sees (exit code 1)."""

@@ -14,6 +14,7 @@ from server.providers.answers import AddressHash
 from server.providers.outcome import Outcome
 from server.providers.provider import Provider
 from server.providers.retrying import retry
+from server.providers.waits import LONGEST
 from server.storage import Tx
 
 
@@ -78,21 +79,22 @@ class EnrichJob:
                 result.off.append(f"{name}: {outcome.reason}")
                 return False
             case _:
-                # Not answered: this provider is asked again before the next one is, except when there is no again.
+                # Not answered: this provider is asked again before the next one is, except when there is no again, or
+                # not for a long while (an hour's calls are used up): then only if nobody else knows the person.
                 result.unfinished = outcome
-                return not last
+                return not last and (outcome.wait or 0.0) <= LONGEST
         return True
 
     async def store(self, tx: Tx, job: Job, loaded: tuple[Subject, frozenset[str]], result: Round) -> Decision:
         subject = loaded[0]
         address = self._address_hash(subject.email_key)
-        for provider in result.not_found:
+        current = await queries.subject(tx, subject.user_id)
+        for provider in result.not_found if current else ():  # of who is gone nothing new is kept
             await answers.remember_not_found(tx, address, provider)
-        if result.claimed:
+        if result.claimed:  # but that is kept
             await answers.remember_claimed(tx, address)
             await self._enricher.claimed(tx, subject.user_id)
             return Done()
-        current = await queries.subject(tx, subject.user_id)
         if current is None or current.status not in ("queued", "running"):
             return Done()  # the verifier learned meanwhile that the person does not want this, or they are gone
         if result.found:

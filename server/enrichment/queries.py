@@ -6,14 +6,18 @@ from dataclasses import dataclass
 import msgspec
 
 from server.core.clock import iso, iso_or_none
-from server.enrichment.model import PROFILE, Enrichment, Field, Status
+from server.enrichment.model import PROFILE, Enrichment, ExportedEnrichment, Field, Status
 from server.storage import Row, Tx
+from server.web.route import unauthorized
 
 INSERT = """
     INSERT INTO enrichments (user_id, status, requested_at, updated_at, next_attempt_at)
     VALUES ($1, 'queued', $2, $2, $2)"""
+INSERT_UNASKED = """
+    INSERT INTO enrichments (user_id, status, requests, requested_at, updated_at)
+    VALUES ($1, 'not_configured', 0, 0, $2)"""
 READ = """
-    SELECT status, provider, attempts, requests, requested_at, updated_at, next_attempt_at, fields
+    SELECT status, provider, attempts, requests, requested_at, updated_at, next_attempt_at, fields, filled
     FROM enrichments WHERE user_id = $1"""
 REQUEST_AGAIN = """
     UPDATE enrichments SET status = 'queued', attempts = 0, requests = requests + 1, requested_at = $2, updated_at = $2,
@@ -69,11 +73,21 @@ async def insert(tx: Tx, user_id: int) -> None:
     await tx.run(INSERT, user_id, tx.now)
 
 
+async def insert_unasked(tx: Tx, user_id: int) -> None:
+    """The enrichment of somebody whom nobody was asked about; they may ask at any time."""
+    await tx.run(INSERT_UNASKED, user_id, tx.now)
+
+
 async def read(tx: Tx, user_id: int) -> Enrichment:
     """The member's enrichment as it is shown."""
+    return _shown(await _row(tx, user_id))
+
+
+async def _row(tx: Tx, user_id: int) -> Row:
     row = await tx.one(READ, user_id)
-    assert row is not None, "every member has an enrichment from sign-up on"
-    return _shown(row)
+    if row is None:  # every member has one from sign-up on: the account is gone since the request came
+        raise unauthorized()
+    return row
 
 
 def _shown(row: Row) -> Enrichment:
@@ -88,8 +102,7 @@ def _fields(row: Row) -> dict[str, Field]:
 
 async def requested_at(tx: Tx, user_id: int) -> tuple[Status, int]:
     """The status, and when it was last asked for."""
-    row = await tx.one(READ, user_id)
-    assert row is not None
+    row = await _row(tx, user_id)
     return row["status"], row["requested_at"]
 
 
@@ -141,3 +154,11 @@ async def forget(tx: Tx, user_id: int) -> None:
 
 def _values(filled: dict[str, str]) -> list[str | None]:
     return [filled.get(name) for name in PROFILE]
+
+
+async def exported(tx: Tx, user_id: int) -> ExportedEnrichment:
+    """All that is kept of the member's enrichment."""
+    row = await _row(tx, user_id)
+    shown = msgspec.structs.asdict(_shown(row))
+    return ExportedEnrichment(**shown, requests=row["requests"], requested_at=iso_or_none(row["requested_at"] or None),
+                              filled=msgspec.json.decode(row["filled"], type=dict[str, str]))

@@ -3,12 +3,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from server.core.clock import HOUR, iso
 from server.core.units import Rate
 from server.enrichment import queries
-from server.enrichment.model import Enrichment, Field, Status
+from server.enrichment.model import ENRICHED, Enrichment, Field, Status
 from server.events import EventLog
 from server.jobs import Queue
 from server.storage import Tx
@@ -62,7 +60,7 @@ class Enricher:
         """Ends the request, and tells the member: exactly once."""
         if await queries.end(tx, user_id, status, provider, fields or {}):
             shown = await queries.read(tx, user_id)
-            await self._events.append(tx, user_id, "enriched", msgspec.json.encode(shown).decode())
+            await self._events.append(tx, user_id, ENRICHED.name, ENRICHED.encode(shown))
 
     async def claimed(self, tx: Tx, user_id: int) -> None:
         """The person asked not to be looked up, as Hunter said only now: what was learned is forgotten."""

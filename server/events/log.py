@@ -60,9 +60,16 @@ READ_AFTER = "SELECT seq, type, at, data FROM events WHERE user_id = $1 AND seq 
 ACKNOWLEDGE = """
     UPDATE users SET event_acked = $2 WHERE id = $1 AND event_acked < $2 AND event_seq >= $2
     RETURNING events_dropped"""
+# Nobody looks through all events: what is too old is among the oldest rows, which lie in the order of time, and what is
+# done with belongs to those who acknowledged something since they were last pruned.
 FIND_PRUNABLE = """
-    SELECT e.user_id, max(e.seq) AS seq FROM events e JOIN users u ON u.id = e.user_id
-    WHERE e.at < $1 AND (e.at < $2 OR e.seq <= u.event_acked) GROUP BY e.user_id LIMIT $3"""
+    SELECT user_id, max(seq) AS seq FROM (SELECT user_id, seq, at FROM events ORDER BY id LIMIT 40 * $3) AS oldest
+    WHERE at < $2 GROUP BY user_id
+    UNION ALL
+    SELECT u.id, (SELECT max(e.seq) FROM events e WHERE e.user_id = u.id AND e.seq <= u.event_acked AND e.at < $1)
+    FROM users u JOIN events f ON f.user_id = u.id AND f.seq = (SELECT min(m.seq) FROM events m WHERE m.user_id = u.id)
+    WHERE u.event_acked > u.event_floor AND f.seq <= u.event_acked AND f.at >= $2 AND f.at < $1
+    LIMIT $3"""
 PRUNE = "DELETE FROM events WHERE user_id = $1 AND seq <= $2"
 # What is missing between the old floor and the new one besides the deleted rows had been dropped before.
 RAISE_FLOOR = """

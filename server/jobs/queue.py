@@ -41,7 +41,15 @@ INSERT_SCHEDULE = """
     INSERT INTO schedules (name, every_ms, next_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING"""
 ADVANCE_SCHEDULES = "UPDATE schedules SET next_at = $1 + every_ms WHERE next_at <= $1 RETURNING name"
 PRUNE_JOBS = "DELETE FROM jobs WHERE finished_at < $1"
-COUNT_JOBS = "SELECT kind, state, count(*) AS n FROM jobs WHERE state <> 'done' GROUP BY kind, state"
+DELETE_JOBS = "DELETE FROM jobs WHERE key = $1 AND kind = $2 AND state <> 'running'"
+LIST_JOBS = """
+    SELECT kind, state, attempts, last_error, request_id, created_at, run_at, finished_at FROM jobs
+    WHERE key = $1 AND kind = $2 ORDER BY id"""
+# State by state, each by its own index: those that are done are many.
+COUNT_JOBS = """
+    SELECT kind, 'ready' AS state, count(*) AS n FROM jobs WHERE state = 'ready' GROUP BY kind
+    UNION ALL SELECT kind, 'running', count(*) FROM jobs WHERE state = 'running' GROUP BY kind
+    UNION ALL SELECT kind, 'failed', count(*) FROM jobs WHERE state = 'failed' GROUP BY kind"""
 
 
 class Queue:
@@ -136,3 +144,15 @@ async def prune(tx: Tx, before: int) -> None:
 async def counts(tx: Tx) -> dict[tuple[str, str], int]:
     """How many jobs there are that are not done, by kind and state."""
     return {(row["kind"], row["state"]): row["n"] for row in await tx.all(COUNT_JOBS)}
+
+
+async def delete_about(tx: Tx, kinds: Iterable[str], key: str) -> None:
+    """Forgets what was, or is to be done about somebody who is gone. What is being done ends by itself: it may bring
+    an answer that binds us all the same."""
+    for kind in kinds:
+        await tx.run(DELETE_JOBS, key, kind)
+
+
+async def about(tx: Tx, kinds: Iterable[str], key: str) -> list[Row]:
+    """The jobs of these kinds with this key, by kind and age."""
+    return [row for kind in kinds for row in await tx.all(LIST_JOBS, key, kind)]

@@ -45,6 +45,33 @@ INVARIANTS: tuple[tuple[str, str], ...] = (
         WHERE u.email_status = 'pending' AND NOT EXISTS (
             SELECT 1 FROM jobs j WHERE j.kind = 'verify_email' AND j.key = CAST(u.id AS TEXT)
                 AND j.state IN ('ready', 'running'))"""),
+    ("a like by nobody, or of nothing", """
+        SELECT 'post ' || l.post_id || ', member ' || l.user_id AS what FROM likes l
+        WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = l.user_id)
+            OR NOT EXISTS (SELECT 1 FROM posts p WHERE p.id = l.post_id)"""),
+    ("something is left of a member who is gone", """
+        SELECT found.what || ' of member ' || found.member_id AS what FROM (
+            SELECT 'post ' || id AS what, author_id AS member_id FROM posts
+            UNION ALL SELECT 'session ' || id, user_id FROM sessions
+            UNION ALL SELECT 'event ' || seq, user_id FROM events
+            UNION ALL SELECT 'the enrichment', user_id FROM enrichments
+            UNION ALL SELECT 'a kept answer', member_id FROM idempotency WHERE member_id IS NOT NULL
+            UNION ALL SELECT 'a mention', member_id FROM mentions
+            UNION ALL SELECT 'a mention to', told_id FROM mentions) AS found
+        WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = found.member_id)"""),
+    ("an event names a member who is gone", """
+        SELECT 'member ' || e.user_id || ', event ' || e.seq AS what FROM events e
+        WHERE e.type = 'post_liked' AND json_extract(e.data, '$.by.id') NOT IN (SELECT id FROM users)"""),
+    ("a name in an event that could not be found to be erased", """
+        SELECT 'member ' || e.user_id || ', event ' || e.seq AS what FROM events e
+        WHERE e.type = 'post_liked' AND json_extract(e.data, '$.by.id') IS NOT NULL
+            AND NOT EXISTS (
+                SELECT 1 FROM likes l JOIN posts p ON p.id = l.post_id
+                WHERE l.user_id = json_extract(e.data, '$.by.id') AND l.post_id = json_extract(e.data, '$.post_id')
+                    AND p.author_id = e.user_id AND l.told = e.seq)
+            AND NOT EXISTS (
+                SELECT 1 FROM mentions m WHERE m.member_id = json_extract(e.data, '$.by.id')
+                    AND m.told_id = e.user_id AND m.told = e.seq)"""),
     ("a running job without a lease", """
         SELECT 'job ' || id AS what FROM jobs
         WHERE (state = 'running') <> (lease_until IS NOT NULL AND worker IS NOT NULL)"""),

@@ -77,5 +77,5 @@ def routes(health: Health) -> list[Route]:
     return [
         Route("GET", "/livez", "Whether the process lives", "open", dict[str, str], limit="none", recall=alive),
         Route("GET", "/readyz", "Whether it serves, and the state of what it depends on", "open", dict[str, Any],
-              limit="none", tell=ready),
+              given_with=(503,), limit="none", tell=ready),
     ]

@@ -23,9 +23,15 @@ def _page(title: str, body: str) -> str:
             f"<body>\n{body}\n</body>\n</html>\n")
 
 
+def in_words(stand_ins: Iterable[str]) -> str:
+    """`Hunter, Clearbit and Gravatar`."""
+    *first, last = [name.capitalize() for name in stand_ins] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def home(stand_ins: Iterable[str]) -> str:
     """The first page."""
-    names = " and ".join(name.capitalize() for name in stand_ins)
+    names = in_words(stand_ins)
     told = (f'<p class="notice" id="stand-ins">Stand-ins are in use for {escape(names)}: no outside service is asked, '
             "and the people it finds are invented. Set their keys to ask the real ones.</p>" if names else
             '<p class="soft" id="stand-ins">No stand-ins are in use: outside services are the real ones.</p>')
@@ -37,7 +43,8 @@ background, and told to them over one WebSocket the moment it is known. That mes
 on a reconnect.</p>
 {told}
 <ul>
-<li><a href="/docs">The API, readable</a> (and as <a href="/api/openapi.json">OpenAPI 3.1</a>)</li>
+<li><a href="/docs">The API, readable</a> (and as <a href="/api/openapi.json">OpenAPI 3.1</a>,
+the socket as <a href="/api/asyncapi.json">AsyncAPI 3.0</a>)</li>
 <li><a href="/api/posts">The feed</a>, as JSON</li>
 <li><a href="/readyz">How this server is</a></li>
 </ul>""")
@@ -69,7 +76,9 @@ the token in the <code>Authorization</code> header; never in the URL. The server
 order, then live: <code>{"type":"enriched","seq":8,"at":"...","data":{...}}</code>. Acknowledge with
 <code>{"type":"ack","seq":8}</code>; without <code>after</code> the stream begins behind the last acknowledged event.
 <code>{"type":"resume","after":N}</code> begins again, <code>{"type":"ping"}</code> is answered by <code>pong</code>,
-<code>{"type":"gap","from":N}</code> says that older events are gone.</p>"""
+<code>{"type":"gap","from":N}</code> says that older events are gone.</p>
+<p>The same frames come as server-sent events by <code>GET /api/events/stream</code>. Every frame and close code of both
+is described in <a href="/api/asyncapi.json">AsyncAPI 3.0</a>.</p>"""
 
 
 def _errors() -> str:
@@ -93,7 +102,8 @@ def _operation(method: str, path: str, operation: dict[str, Any], document: dict
 
 
 def _field_rows(operation: dict[str, Any], document: dict[str, Any]) -> Iterable[str]:
-    for parameter in operation.get("parameters", ()):
+    for told in operation.get("parameters", ()):
+        parameter = document["components"]["parameters"][told["$ref"].rpartition("/")[2]] if "$ref" in told else told
         yield _row(parameter["name"], f"{parameter['in']}", parameter["schema"])
     body = operation.get("requestBody")
     if body:

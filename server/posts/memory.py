@@ -7,7 +7,7 @@ change that concerns it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -15,13 +15,14 @@ import msgspec
 from server.posts.model import Post
 
 MOST_BYTES = 32 * 1024 * 1024
+MOST_WHOLE_BYTES = 8 * 1024 * 1024
 MOST_PAGES = 2000
 MOST_MEMBERS = 10_000
 MOST_LIKES_EACH = 2000
 MOST_STAMPS = 20_000
 
 Page = tuple[tuple[int, ...], str | None]  # ids and the next cursor
-_COUNT = b'"like_count":'
+_COUNT, _LIKED = b'"like_count":', b'"liked":'
 
 
 class Kept(NamedTuple):
@@ -46,7 +47,8 @@ class Kept(NamedTuple):
 def kept(post: Post) -> Kept:
     """The post as it is kept."""
     encoded = msgspec.json.encode(post)
-    return Kept(encoded[:-len(b"false}")], encoded.rindex(_COUNT) + len(_COUNT), post.like_count, post.author.id)
+    end = encoded.rindex(_LIKED) + len(_LIKED)
+    return Kept(encoded[:end], encoded.rindex(_COUNT) + len(_COUNT), post.like_count, post.author.id)
 
 
 class Memory:
@@ -56,6 +58,8 @@ class Memory:
         self.stamp = 0
         self._posts: OrderedDict[int, Kept] = OrderedDict()
         self._bytes = 0
+        self._wholes: dict[Page, bytes] = {}
+        self._whole_bytes = 0
         self._pages: dict[bool, dict[Hashable, Page]] = {False: {}, True: {}}  # whether likes change them
         self._liked: OrderedDict[int, dict[int, bool]] = OrderedDict()  # member -> post -> liked
         self._stamps: dict[Hashable, int] = {}
@@ -80,28 +84,46 @@ class Memory:
         page = self._pages[by_likes].get(key)
         if page is None:
             return None
-        posts = self._posts
-        liked = self._liked.get(member_id) if member_id else None
-        if member_id and liked is None:
-            return None
-        parts = []
-        for post_id in page[0]:
-            found = posts.get(post_id)
-            flag = liked.get(post_id) if liked is not None else False
-            if found is None or flag is None:
+        flags: list[bool | None] = []
+        if member_id:
+            liked = self._liked.get(member_id)
+            flags = list(map(liked.get, page[0])) if liked is not None else [None]
+            if None in flags:
                 return None
-            parts.append(found.prefix + (b"true}" if flag else b"false}"))
-        return joined(parts, page[1])
+        return self._whole(page, flags) if True in flags else self._unliked(page)
+
+    def _unliked(self, page: Page) -> bytes | None:
+        """The page for all who like nothing on it, which is nearly everybody: made once until a post changes."""
+        whole = self._wholes.get(page)
+        if whole is None:
+            whole = self._whole(page, [False] * len(page[0]))
+            if whole is not None:
+                self._whole_bytes += len(whole)
+                if self._whole_bytes > MOST_WHOLE_BYTES:
+                    self._forget_wholes()
+                self._wholes[page] = whole
+        return whole
+
+    def _whole(self, page: Page, flags: Sequence[bool | None]) -> bytes | None:
+        found = [post for post in map(self._posts.get, page[0]) if post is not None]
+        if len(found) < len(page[0]):
+            return None
+        return joined([post.json(bool(flag)) for post, flag in zip(found, flags)], page[1])
+
+    def _forget_wholes(self) -> None:
+        self._wholes.clear()
+        self._whole_bytes = 0
 
     # -- filling, after a read that began at `stamp`
 
-    def fill(self, stamp: int, posts: Iterable[Post], member_id: int, liked: frozenset[int]) -> None:
-        """Remembers posts and which of them the member likes."""
-        for post in posts:
-            if self._fresh(stamp, ("post", post.id), ("author", post.author.id)):
-                self._put(post.id, kept(post))
-            if member_id and self._fresh(stamp, ("likes", member_id)):
-                self._set_liked(member_id, post.id, post.id in liked)
+    def fill(self, stamp: int, posts: Iterable[tuple[int, Kept, bool]], member_id: int) -> None:
+        """Remembers posts, each with its id and whether the member likes it."""
+        whose = member_id and self._fresh(stamp, ("likes", member_id))
+        for post_id, post, liked in posts:
+            if self._fresh(stamp, ("post", post_id), ("author", post.author_id)):
+                self._put(post_id, post)
+            if whose:
+                self._set_liked(member_id, post_id, liked)
 
     def fill_page(self, stamp: int, key: Hashable, by_likes: bool, page: Page) -> None:
         """Remembers a page."""
@@ -120,6 +142,11 @@ class Memory:
         """The post is new or has new content."""
         self._change(("post", post_id))
         self._put(post_id, post)
+
+    def post_added(self, post_id: int, post: Kept) -> None:
+        """There is a new post."""
+        self.posts_changed()
+        self.post_changed(post_id, post)
 
     def like_changed(self, post_id: int, like_count: int, member_id: int, liked: bool) -> None:
         """The member likes the post, or no longer does."""
@@ -146,6 +173,31 @@ class Memory:
         for post_id in [id_ for id_, post in self._posts.items() if post.author_id == author_id]:
             self._drop(post_id)
 
+    def member_erased(self, member_id: int, recounted: Collection[int]) -> None:
+        """The member is gone, with their posts and with their likes of the `recounted` posts."""
+        self.stamp += 1
+        self._floor = self.stamp  # they are too many to have a stamp each: no read that is under way is believed
+        self._stamps.clear()
+        for pages in self._pages.values():
+            pages.clear()
+        self._forget_wholes()
+        self._liked.pop(member_id, None)
+        touched = [id_ for id_, post in self._posts.items() if post.author_id == member_id or id_ in recounted]
+        for post_id in touched:
+            self._drop(post_id)
+
+    def everything_changed(self) -> None:
+        """Somebody wrote past us: nothing that is here, or was read before now, is believed any more."""
+        self.stamp += 1
+        self._floor = self.stamp
+        self._posts.clear()
+        self._liked.clear()
+        self._stamps.clear()
+        for pages in self._pages.values():
+            pages.clear()
+        self._bytes = 0
+        self._forget_wholes()
+
     def _change(self, *subjects: Hashable) -> None:
         self.stamp += 1
         for subject in subjects:
@@ -167,6 +219,8 @@ class Memory:
         found = self._posts.pop(post_id, None)
         if found is not None:
             self._bytes -= len(found.prefix)
+            if self._wholes:
+                self._forget_wholes()
 
     def _set_liked(self, member_id: int, post_id: int, liked: bool) -> None:
         known = self._liked.get(member_id)

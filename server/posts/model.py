@@ -42,6 +42,26 @@ class Liker(msgspec.Struct):
     liked_at: str
 
 
+class ExportedPost(msgspec.Struct):
+    """A post as its author's export has it."""
+
+    id: int
+    title: str
+    text: str
+    link: str | None
+    created_at: str
+    edited_at: str | None
+    like_count: int
+
+
+class ExportedLike(msgspec.Struct):
+    """A like as its giver's export has it. `taken_back_at`: the trace of one stays, so that nobody is told twice."""
+
+    post_id: int
+    liked_at: str
+    taken_back_at: str | None
+
+
 class NewPost(msgspec.Struct, forbid_unknown_fields=True):
     """POST /api/posts."""
 

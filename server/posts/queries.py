@@ -5,33 +5,42 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.core.clock import iso, iso_or_none
-from server.posts.model import Author, Liker, Post
+from server.events.log import KEPT_MS
+from server.posts.model import Author, ExportedLike, ExportedPost, Liker, Post
 from server.storage import Row, Tx
 
-_POST = """
+_COLUMNS = """
     SELECT p.id, p.author_id, u.username, u.name, u.avatar_url, p.title, p.text, p.link, p.created_at, p.edited_at,
-        p.like_count
+        p.like_count"""
+_FROM = """
     FROM posts p JOIN users u ON u.id = p.author_id """
-READ_POST = _POST + "WHERE p.id = $1"
-NEWEST = _POST + "WHERE p.id < $1 ORDER BY p.id DESC LIMIT $2"
-MOST_LIKED = _POST + """
-    WHERE p.like_count <= $3 AND (p.like_count < $3 OR p.id < $1) ORDER BY p.like_count DESC, p.id DESC LIMIT $2"""
-NEWEST_UNLIKED = _POST + "WHERE p.like_count = 0 AND p.id < $1 ORDER BY p.id DESC LIMIT $2"
-NEWEST_OF = _POST + "WHERE p.author_id = $3 AND p.id < $1 ORDER BY p.id DESC LIMIT $2"
-MOST_LIKED_OF = _POST + """
-    WHERE p.author_id = $4 AND p.like_count <= $3 AND (p.like_count < $3 OR p.id < $1)
+# Whether member $3 likes each: with the page in one statement, since each statement has its price.
+_PAGE = _COLUMNS + """, EXISTS (
+        SELECT 1 FROM likes l WHERE l.user_id = $3 AND l.post_id = p.id AND l.taken_back_at IS NULL) AS liked""" + _FROM
+READ_POST = _COLUMNS + ", 0 AS liked" + _FROM + "WHERE p.id = $1"
+NEWEST = _PAGE + "WHERE p.id < $1 ORDER BY p.id DESC LIMIT $2"
+MOST_LIKED = _PAGE + """
+    WHERE p.like_count <= $4 AND (p.like_count < $4 OR p.id < $1) ORDER BY p.like_count DESC, p.id DESC LIMIT $2"""
+NEWEST_UNLIKED = _PAGE + "WHERE p.like_count = 0 AND p.id < $1 ORDER BY p.id DESC LIMIT $2"
+NEWEST_OF = _PAGE + "WHERE p.author_id = $4 AND p.id < $1 ORDER BY p.id DESC LIMIT $2"
+MOST_LIKED_OF = _PAGE + """
+    WHERE p.author_id = $5 AND p.like_count <= $4 AND (p.like_count < $4 OR p.id < $1)
     ORDER BY p.like_count DESC, p.id DESC LIMIT $2"""
-NEWEST_UNLIKED_OF = _POST + """
-    WHERE p.author_id = $3 AND p.like_count = 0 AND p.id < $1 ORDER BY p.id DESC LIMIT $2"""
+NEWEST_UNLIKED_OF = _PAGE + """
+    WHERE p.author_id = $4 AND p.like_count = 0 AND p.id < $1 ORDER BY p.id DESC LIMIT $2"""
 FIND_AUTHOR = "SELECT id FROM users WHERE username_key = $1"
 INSERT_POST = """
     INSERT INTO posts (author_id, title, text, link, created_at) VALUES ($1, $2, $3, $4, $5) RETURNING id"""
 COUNT_POST = "UPDATE users SET post_count = post_count + $2 WHERE id = $1"
-READ_EMAIL_STATUS = "SELECT email_status FROM users WHERE id = $1"
+READ_WRITER = "SELECT id, username, name, avatar_url, email_status FROM users WHERE id = $1"
 UPDATE_POST = "UPDATE posts SET title = $2, text = $3, link = $4, edited_at = $5 WHERE id = $1"
+REMEMBER_MENTIONS = """
+    INSERT INTO mentions (member_id, told_id, told, at)
+    SELECT user_id, CAST($2 AS BIGINT), told, at FROM likes WHERE post_id = $1 AND told IS NOT NULL AND at > $3"""
 DELETE_POST = "DELETE FROM posts WHERE id = $1"
 INSERT_LIKE = """
-    INSERT INTO likes (post_id, user_id, at) SELECT id, $2, $3 FROM posts WHERE id = $1
+    INSERT INTO likes (post_id, user_id, at, told) SELECT p.id, u.id, $3, a.event_seq + 1
+    FROM posts p JOIN users a ON a.id = p.author_id JOIN users u ON u.id = $2 WHERE p.id = $1
     ON CONFLICT (user_id, post_id) DO NOTHING"""
 LIKE_AGAIN = """
     UPDATE likes SET at = $3, taken_back_at = NULL
@@ -58,7 +67,7 @@ class Place:
 def _post(row: Row) -> Post:
     author = Author(row["author_id"], row["username"], row["name"], row["avatar_url"])
     return Post(row["id"], author, row["title"], row["text"], row["link"], iso(row["created_at"]),
-                iso_or_none(row["edited_at"]), row["like_count"], False)
+                iso_or_none(row["edited_at"]), row["like_count"], bool(row["liked"]))
 
 
 async def post(tx: Tx, post_id: int) -> Post | None:
@@ -67,8 +76,9 @@ async def post(tx: Tx, post_id: int) -> Post | None:
     return _post(row) if row else None
 
 
-async def feed(tx: Tx, author: str | None, unliked: bool, by_likes: bool, place: Place, limit: int) -> list[Post]:
-    """A page of posts."""
+async def feed(tx: Tx, author: str | None, unliked: bool, by_likes: bool, place: Place, limit: int,
+               member_id: int) -> list[Post]:
+    """A page of posts as the member (0: nobody in particular) sees them."""
     rest: list[Any] = []
     if by_likes and not unliked:
         sql, rest = MOST_LIKED, [place.before_likes]
@@ -77,7 +87,7 @@ async def feed(tx: Tx, author: str | None, unliked: bool, by_likes: bool, place:
     if author is not None:
         sql = {MOST_LIKED: MOST_LIKED_OF, NEWEST_UNLIKED: NEWEST_UNLIKED_OF, NEWEST: NEWEST_OF}[sql]
         rest.append(await tx.value(FIND_AUTHOR, author.lower()))
-    return [_post(row) for row in await tx.all(sql, place.before_id, limit, *rest)]
+    return [_post(row) for row in await tx.all(sql, place.before_id, limit, member_id, *rest)]
 
 
 async def insert_post(tx: Tx, author_id: int, title: str, text: str, link: str | None) -> int:
@@ -86,9 +96,10 @@ async def insert_post(tx: Tx, author_id: int, title: str, text: str, link: str |
     return int(await tx.value(INSERT_POST, author_id, title, text, link, tx.now))
 
 
-async def email_status(tx: Tx, user_id: int) -> str:
-    """What is known of the member's address."""
-    return str(await tx.value(READ_EMAIL_STATUS, user_id))
+async def writer(tx: Tx, user_id: int) -> tuple[Author, str] | None:
+    """The member as an author, and what is known of their address."""
+    row = await tx.one(READ_WRITER, user_id)
+    return (Author(row["id"], row["username"], row["name"], row["avatar_url"]), row["email_status"]) if row else None
 
 
 async def update_post(tx: Tx, post_id: int, title: str, text: str, link: str | None) -> None:
@@ -98,12 +109,16 @@ async def update_post(tx: Tx, post_id: int, title: str, text: str, link: str | N
 
 async def delete_post(tx: Tx, post_id: int, author_id: int) -> None:
     """Removes the post with its likes."""
+    await tx.run(REMEMBER_MENTIONS, post_id, author_id, tx.now - KEPT_MS)
     await tx.run(DELETE_POST, post_id)
     await tx.run(COUNT_POST, author_id, -1)
 
 
 async def insert_like(tx: Tx, post_id: int, user_id: int) -> bool:
-    """Adds a like; False when there was one before (even if it was taken back), or there is no such post."""
+    """Adds a like, of which the author's next event is to tell.
+
+    False when there was one before (even if it was taken back), or the post or the member is gone.
+    """
     return await tx.run(INSERT_LIKE, post_id, user_id, tx.now) == 1
 
 
@@ -122,9 +137,9 @@ async def count_like(tx: Tx, post_id: int, change: int) -> int:
     return int(await tx.value(COUNT_LIKE, post_id, change))
 
 
-async def liked_among(tx: Tx, user_id: int, post_ids: list[int]) -> frozenset[int]:
-    """Which of the posts the member likes."""
-    return frozenset([id_ for id_ in post_ids if await tx.value(HAS_LIKED, id_, user_id) is not None])
+async def likes(tx: Tx, user_id: int, post_id: int) -> bool:
+    """Whether the member likes the post."""
+    return await tx.value(HAS_LIKED, post_id, user_id) is not None
 
 
 async def likers(tx: Tx, post_id: int, before: tuple[int, int], limit: int) -> list[tuple[int, Liker]]:
@@ -132,3 +147,61 @@ async def likers(tx: Tx, post_id: int, before: tuple[int, int], limit: int) -> l
     rows = await tx.all(READ_LIKERS, post_id, *before, limit)
     return [(row["at"], Liker(row["id"], row["username"], row["name"], row["avatar_url"], iso(row["at"])))
             for row in rows]
+
+
+# -- a member who leaves, and one who wants to see what is kept
+
+# The name stands in the data just as it was encoded.
+ERASE_NAME = """
+    UPDATE events SET data = replace(data, $2, $3) WHERE id IN (
+        SELECT e.id FROM likes l JOIN posts p ON p.id = l.post_id
+            JOIN events e ON e.user_id = p.author_id AND e.seq = l.told
+            WHERE l.user_id = $1
+        UNION ALL SELECT e.id FROM mentions m JOIN events e ON e.user_id = m.told_id AND e.seq = m.told
+            WHERE m.member_id = $1)"""
+UNCOUNT_LIKES = """
+    UPDATE posts SET like_count = like_count - 1
+    WHERE id IN (SELECT post_id FROM likes WHERE user_id = $1 AND taken_back_at IS NULL) RETURNING id"""
+DELETE_LIKES_OF = "DELETE FROM likes WHERE user_id = $1"
+DELETE_POSTS_OF = "DELETE FROM posts WHERE author_id = $1"
+PRUNE_MENTIONS = "DELETE FROM mentions WHERE at < $1"
+EXPORT_POSTS = """
+    SELECT id, title, text, link, created_at, edited_at, like_count FROM posts
+    WHERE author_id = $1 AND id > $2 ORDER BY id LIMIT $3"""
+EXPORT_LIKES = """
+    SELECT post_id, at, taken_back_at FROM likes WHERE user_id = $1 AND post_id > $2 ORDER BY post_id LIMIT $3"""
+
+
+async def erase_name(tx: Tx, member_id: int, named: str, unnamed: str) -> None:
+    """Writes `unnamed` in the place of `named` in the events of others that tell of the member's likes."""
+    await tx.run(ERASE_NAME, member_id, named, unnamed)
+
+
+async def unlike_all_of(tx: Tx, member_id: int) -> frozenset[int]:
+    """Removes all likes of the member, the traces of those taken back too; returns the posts that lost one."""
+    recounted = frozenset(row["id"] for row in await tx.all(UNCOUNT_LIKES, member_id))
+    await tx.run(DELETE_LIKES_OF, member_id)
+    return recounted
+
+
+async def delete_posts_of(tx: Tx, member_id: int) -> None:
+    """Removes all posts of a member who is about to be removed themselves, with the likes on them."""
+    await tx.run(DELETE_POSTS_OF, member_id)
+
+
+async def prune_mentions(tx: Tx) -> None:
+    """Forgets who was named in events that are no longer kept."""
+    await tx.run(PRUNE_MENTIONS, tx.now - KEPT_MS)
+
+
+async def exported_posts(tx: Tx, author_id: int, after: int, limit: int) -> list[ExportedPost]:
+    """The author's posts behind one, oldest first, as they are exported."""
+    return [ExportedPost(row["id"], row["title"], row["text"], row["link"], iso(row["created_at"]),
+                         iso_or_none(row["edited_at"]), row["like_count"])
+            for row in await tx.all(EXPORT_POSTS, author_id, after, limit)]
+
+
+async def exported_likes(tx: Tx, member_id: int, after: int, limit: int) -> list[ExportedLike]:
+    """The member's likes of posts behind one, as they are exported."""
+    return [ExportedLike(row["post_id"], iso(row["at"]), iso_or_none(row["taken_back_at"]))
+            for row in await tx.all(EXPORT_LIKES, member_id, after, limit)]

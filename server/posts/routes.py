@@ -1,8 +1,6 @@
 """The routes of posts and likes."""
 from __future__ import annotations
 
-import msgspec
-
 from server.posts import queries
 from server.posts.memory import Kept, Memory, joined, kept
 from server.posts.model import ChangePost, Feed, Liker, LikersPage, NewPost, Post
@@ -30,15 +28,14 @@ class Reading:
     async def load_feed(self, tx: Tx, call: Call) -> Answer:
         query: Feed = call.query
         posts = await queries.feed(tx, query.author, query.unliked, query.sort == "likes", _place(query),
-                                   query.limit + 1)
+                                   query.limit + 1, call.me_id)
         more = _cursor(query, posts[query.limit - 1]) if len(posts) > query.limit else None
         posts = posts[:query.limit]
-        liked = await queries.liked_among(tx, call.me_id, [post.id for post in posts]) if call.me_id else frozenset()
+        made = [(post.id, kept(post), post.liked) for post in posts]
         page = (tuple(post.id for post in posts), more)
-        tx.after_commit(lambda: self._memory.fill(call.stamp, posts, call.me_id, liked))
+        tx.after_commit(lambda: self._memory.fill(call.stamp, made, call.me_id))
         tx.after_commit(lambda: self._memory.fill_page(call.stamp, query, _by_likes(query), page))
-        parts = [kept(post).json(post.id in liked) for post in posts]
-        return Answer(raw=joined(parts, more))
+        return Answer(raw=joined([post.json(liked) for _, post, liked in made], more))
 
     def recall_post(self, call: Call) -> Answer | None:
         call.stamp = self._memory.stamp
@@ -47,9 +44,10 @@ class Reading:
 
     async def load_post(self, tx: Tx, call: Call) -> Answer:
         post = await existing(tx, call.id)
-        liked = await queries.liked_among(tx, call.me_id, [call.id]) if call.me_id else frozenset()
-        tx.after_commit(lambda: self._memory.fill(call.stamp, [post], call.me_id, liked))
-        return Answer(msgspec.structs.replace(post, liked=call.id in liked))
+        liked = bool(call.me_id) and await queries.likes(tx, call.me_id, call.id)
+        made = kept(post)
+        tx.after_commit(lambda: self._memory.fill(call.stamp, [(post.id, made, liked)], call.me_id))
+        return Answer(raw=_enveloped(made.json(liked)))
 
     async def load_likers(self, tx: Tx, call: Call) -> Answer:
         await existing(tx, call.id)
@@ -67,12 +65,12 @@ class Writing:
         self._posts, self._memory = posts, memory
 
     async def create(self, tx: Tx, call: Call, prepared: None) -> Answer:
-        post = await self._posts.create(tx, call.me, call.body)
-        return Answer(post, status=201, location=f"/api/posts/{post.id}")
+        post_id, post = await self._posts.create(tx, call.me, call.body)
+        return Answer(raw=_enveloped(post), status=201, location=f"/api/posts/{post_id}")
 
     async def change(self, tx: Tx, call: Call, prepared: None) -> Answer:
         post = await self._posts.change(tx, call.me, call.id, call.body)
-        post.liked = bool(await queries.liked_among(tx, call.me.id, [call.id]))
+        post.liked = await queries.likes(tx, call.me.id, call.id)
         return Answer(post)
 
     async def delete(self, tx: Tx, call: Call, prepared: None) -> Answer:
@@ -94,21 +92,21 @@ def routes(posts: Posts, memory: Memory) -> list[Route]:
     reading, writing = Reading(memory), Writing(posts, memory)
     return [
         Route("GET", "/api/posts", "The feed, newest first", "anyone", Post, query=Feed, listing=True,
-              problems=("bad_cursor",), recall=reading.recall_feed, load=reading.load_feed),
+              problems=("bad_cursor",), recall=reading.recall_feed, load=reading.load_feed, express=True),
         Route("POST", "/api/posts", "Write a post", "member", Post, 201, takes=NewPost,
-              also=((403, "email_undeliverable"),), store=writing.create),
+              also=((403, "email_undeliverable"),), store=writing.create, express=True),
         Route("GET", "/api/posts/{id}", "One post", "anyone", Post, problems=("not_found",),
-              recall=reading.recall_post, load=reading.load_post),
+              recall=reading.recall_post, load=reading.load_post, express=True),
         Route("PATCH", "/api/posts/{id}", "Change one's post", "member", Post, takes=ChangePost,
-              problems=("not_found", "forbidden"), store=writing.change),
+              problems=("not_found", "forbidden"), store=writing.change, express=True),
         Route("DELETE", "/api/posts/{id}", "Delete one's post", "member", status=204,
-              problems=("not_found", "forbidden"), store=writing.delete),
+              problems=("not_found", "forbidden"), store=writing.delete, express=True),
         Route("PUT", "/api/posts/{id}/like", "Like a post", "member", Post, problems=("not_found", "own_post"),
-              prepare=writing.prepare_like, store=writing.like),
+              prepare=writing.prepare_like, store=writing.like, express=True),
         Route("DELETE", "/api/posts/{id}/like", "Take a like back", "member", Post, problems=("not_found",),
-              store=writing.unlike),
+              store=writing.unlike, express=True),
         Route("GET", "/api/posts/{id}/likes", "Who liked a post, newest first", "open", Liker, query=LikersPage,
-              listing=True, problems=("not_found", "bad_cursor"), load=reading.load_likers),
+              listing=True, problems=("not_found", "bad_cursor"), load=reading.load_likers, express=True),
     ]
 
 

@@ -6,13 +6,14 @@ from functools import partial
 import msgspec
 from msgspec import UNSET
 
+from server.core.clock import iso
 from server.core.errors import Problem
-from server.events import EventLog
+from server.events import EventLog, EventType
 from server.posts import queries
 from server.posts.memory import Kept, Memory, kept
 from server.posts.model import ChangePost, NewPost, Post
 from server.storage import Tx
-from server.web.route import Member
+from server.web.route import Member, unauthorized
 
 
 class Liking(msgspec.Struct):
@@ -23,11 +24,14 @@ class Liking(msgspec.Struct):
 
 
 class LikeNews(msgspec.Struct):
-    """The data of a `post_liked` event."""
+    """The data of a `post_liked` event. `by`: nobody when the member has left since."""
 
     post_id: int
-    by: Liking
+    by: Liking | None
     like_count: int
+
+
+POST_LIKED = EventType("post_liked", LikeNews, "Somebody likes a post of the member's: one for each post and liker.")
 
 
 class Posts:
@@ -37,15 +41,19 @@ class Posts:
         self._memory, self._events = memory, events
         self._undeliverable = undeliverable
 
-    async def create(self, tx: Tx, member: Member, body: NewPost) -> Post:
-        """Adds a post."""
-        if await queries.email_status(tx, member.id) in self._undeliverable:
+    async def create(self, tx: Tx, member: Member, body: NewPost) -> tuple[int, bytes]:
+        """Adds a post; gives its id and the post as JSON."""
+        found = await queries.writer(tx, member.id)
+        if found is None:
+            raise Problem("not_signed_in", "This account is gone.")
+        author, email_status = found
+        if email_status in self._undeliverable:
             raise Problem("email_undeliverable", "Your e-mail address does not receive mail; change it first.",
                           status=403)
-        post = await existing(tx, await queries.insert_post(tx, member.id, body.title, body.text, body.link))
-        tx.after_commit(self._memory.posts_changed)
-        tx.after_commit(lambda: self._memory.post_changed(post.id, kept(post)))
-        return post
+        post_id = await queries.insert_post(tx, member.id, body.title, body.text, body.link)
+        made = kept(Post(post_id, author, body.title, body.text, body.link, iso(tx.now), None, 0, False))
+        tx.after_commit(partial(self._memory.post_added, post_id, made))
+        return post_id, made.json(False)
 
     async def change(self, tx: Tx, member: Member, post_id: int, body: ChangePost) -> Post:
         """Writes what was given; the author only."""
@@ -81,11 +89,13 @@ class Posts:
         if await queries.insert_like(tx, post_id, member.id):
             count = await queries.count_like(tx, post_id, 1)
             news = LikeNews(post_id, Liking(member.id, member.username), count)
-            await self._events.append(tx, known.author_id, "post_liked", msgspec.json.encode(news).decode())
+            await self._events.append(tx, known.author_id, POST_LIKED.name, POST_LIKED.encode(news))
         elif await queries.like_again(tx, post_id, member.id):
             count = await queries.count_like(tx, post_id, 1)
         else:
             count = (await existing(tx, post_id)).like_count
+            if not await queries.likes(tx, member.id, post_id):
+                raise unauthorized()  # the account is gone since the request came
         return self._liked(tx, post_id, known.with_likes(count), member, True)
 
     async def unlike(self, tx: Tx, member: Member, post_id: int) -> bytes:

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Callable
 
 from server.core.clock import DAY
-from server.storage import Tx
+from server.storage import Row, Tx
 
 EVERYBODY = "*"
 REMEMBERED_MS = 30 * DAY  # how long "nobody here" is believed; a claim stays for good
@@ -20,6 +20,8 @@ REMEMBER = """
 READ_NOT_FOUND = """
     SELECT provider FROM provider_answers WHERE address = $1 AND answer = 'not_found' AND at >= $2"""
 READ_CLAIMED = "SELECT 1 FROM provider_answers WHERE address = $1 AND provider = '*' AND answer = 'claimed'"
+FORGET = "DELETE FROM provider_answers WHERE address = $1 AND answer = 'not_found'"
+LIST = "SELECT provider, answer, at FROM provider_answers WHERE address = $1 ORDER BY provider"
 PRUNE = "DELETE FROM provider_answers WHERE answer = 'not_found' AND at < $1"
 
 
@@ -55,3 +57,14 @@ async def claimed(tx: Tx, address: str) -> bool:
 async def prune(tx: Tx) -> None:
     """Forgets what is no longer believed."""
     await tx.run(PRUNE, tx.now - REMEMBERED_MS)
+
+
+async def forget(tx: Tx, address: str) -> None:
+    """Forgets who knew nobody behind the address. A claim stays: that its person is not to be looked up holds for
+    whoever gives the address next, and only the claim can tell us."""
+    await tx.run(FORGET, address)
+
+
+async def about(tx: Tx, address: str) -> list[Row]:
+    """What was answered about the address: `provider`, `answer`, `at`."""
+    return await tx.all(LIST, address)

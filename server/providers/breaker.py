@@ -21,11 +21,13 @@ class Breaker:
     """The state of one service: ready, open (broken) or off (key, quota), and a pause it may have asked for.
 
     Five broken answers in a row open it for 30 s. When that time, or the time it is off, is over, one call is let
-    through; its answer decides. A rate limit pauses all calls, because it is counted by key and not by address.
+    through; its answer decides. A rate limit pauses all calls, because it is counted by key and not by address, for
+    as long as was told but never longer than `longest_pause`.
     """
 
-    def __init__(self, name: str, clocks: Clocks = Clocks()) -> None:
+    def __init__(self, name: str, clocks: Clocks = Clocks(), longest_pause: float = LONGEST) -> None:
         self._name = name
+        self._longest_pause = longest_pause
         self._clocks = clocks
         self._state = _READY
         self._reason = ""
@@ -64,9 +66,10 @@ class Breaker:
         """The call that was admitted did not take place or was cancelled: it proves nothing."""
         self._probing = False
 
-    def describe(self) -> dict[str, str | None]:
-        """The state for /readyz: `state` (ready, open, off), `reason`, `until` (ISO time or None)."""
-        pause = self._left(self._paused_until)
+    def describe(self, held: float = 0.0) -> dict[str, str | None]:
+        """The state for /readyz: `state` (ready, open, off), `reason`, `until` (ISO time or None); `held` is how many
+        seconds our own pace makes calls wait."""
+        pause = max(held, self._left(self._paused_until))
         if self._state == _READY:
             return {"state": _READY, "reason": "limited" if pause else "", "until": self._iso(pause)}
         return {"state": self._state, "reason": self._reason, "until": self._iso(self._left(self._until))}
@@ -96,7 +99,7 @@ class Breaker:
         wait = outcome.wait
         if wait is None:
             wait = self._left(self._paused_until) or self._next_pause()
-        self._paused_until = max(self._paused_until, self._clocks.steady() + min(wait, LONGEST))
+        self._paused_until = max(self._paused_until, self._clocks.steady() + min(wait, self._longest_pause))
         return Outcome(Kind.LIMITED, wait=wait, reason=outcome.reason)
 
     def _next_pause(self) -> float:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from server.providers import judging
 from server.providers.http import Answer, Endpoint, ProviderHttp
-from server.providers.outcome import Kind, Outcome, broken
+from server.providers.outcome import Outcome, broken
 from server.providers.pacing import Clocks, Pace
 from server.providers.provider import Line
 
@@ -24,11 +24,11 @@ class Clearbit:
 
     async def find(self, email: str, timeout: float = TIMEOUT) -> Outcome:
         """Asks who is behind the address: `found` with cleaned fields, `not_found`, or why neither."""
-        return await self._line.ask("/v2/combined/find", email, judge_combined, timeout)
+        return await self._line.ask("/v2/combined/find", {"email": email}, judge_combined, timeout)
 
     def describe(self) -> dict[str, object]:
         """`state`, `reason` and `until`."""
-        return {**self._line.breaker.describe()}
+        return {**self._line.describe()}
 
 
 def judge_combined(answer: Answer, now: float) -> Outcome:
@@ -41,7 +41,7 @@ def judge_combined(answer: Answer, now: float) -> Outcome:
         return broken("not a JSON object") if document is None else judging.combined(document)
     if answer.status == 404:
         return _unknown(answer)
-    return _refusal(answer, now)
+    return judging.refusal(answer, now)
 
 
 def _unknown(answer: Answer) -> Outcome:
@@ -57,19 +57,3 @@ def _unknown(answer: Answer) -> Outcome:
 def _error_type(document: dict[str, object]) -> object:
     error = document.get("error")
     return error.get("type") if isinstance(error, dict) else None
-
-
-def _refusal(answer: Answer, now: float) -> Outcome:
-    # 403 is in no source: a key that is known but not allowed is the one thing it can mean.
-    if answer.status in (401, 403):
-        return judging.KEY_REFUSED
-    if answer.status == 402:
-        return judging.quota_gone(answer, now)
-    if answer.status in (400, 422):
-        # The address is refused (role address, dead domain): asking again gives the same answer.
-        return judging.nobody(answer)
-    if answer.status == 429:
-        return judging.limited(answer, now)
-    if answer.status == 451:
-        return Outcome(Kind.CLAIMED, reason="status 451")
-    return broken(f"status {answer.status}")

@@ -38,15 +38,15 @@ class Hunter:
 
     async def verify(self, email: str, timeout: float = BACKGROUND_TIMEOUT) -> Outcome:
         """Asks whether mail to the address can arrive: `verdict`, or a reason why there is none yet."""
-        return await self._verifier.ask("/v2/email-verifier", email, judge_verifier, timeout)
+        return await self._verifier.ask("/v2/email-verifier", {"email": email}, judge_verifier, timeout)
 
     async def find(self, email: str, timeout: float = BACKGROUND_TIMEOUT) -> Outcome:
         """Asks who is behind the address: `found` with cleaned fields, `not_found`, or why neither."""
-        return await self._finder.ask("/v2/combined/find", email, judge_combined, timeout)
+        return await self._finder.ask("/v2/combined/find", {"email": email}, judge_combined, timeout)
 
     def describe(self) -> dict[str, object]:
         """The verifier's state, and the enrichment's under `enrichment`."""
-        return {**self._verifier.breaker.describe(), "enrichment": self._finder.breaker.describe()}
+        return {**self._verifier.describe(), "enrichment": self._finder.describe()}
 
 
 def judge_verifier(answer: Answer, now: float) -> Outcome:

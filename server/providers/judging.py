@@ -4,7 +4,7 @@ from __future__ import annotations
 from server.providers.http import Answer, NotJson
 from server.providers.outcome import Kind, Outcome, broken
 from server.providers.profile import fields_of
-from server.providers.waits import quota_wait, told_wait
+from server.providers.waits import LONGEST, quota_wait, told_wait, wait_of_a_fault
 
 KEY_REFUSED = Outcome(Kind.OFF, reason="key")
 
@@ -20,7 +20,7 @@ def no_answer_yet(answer: Answer, now: float) -> Outcome | None:
     if 300 <= status < 400:
         return broken(f"status {status}, a redirect")
     if status >= 500:
-        return broken(f"status {status}", wait=told_wait(answer, now))
+        return broken(f"status {status}", wait=wait_of_a_fault(answer, now))
     return None
 
 
@@ -29,9 +29,26 @@ def quota_gone(answer: Answer, now: float) -> Outcome:
     return Outcome(Kind.OFF, reason="quota", wait=quota_wait(answer, now))
 
 
-def limited(answer: Answer, now: float) -> Outcome:
+def limited(answer: Answer, now: float, longest: float = LONGEST) -> Outcome:
     """Too fast; `wait` only if the answer names one."""
-    return Outcome(Kind.LIMITED, wait=told_wait(answer, now), reason=f"status {answer.status}, rate limit")
+    return Outcome(Kind.LIMITED, wait=told_wait(answer, now, longest), reason=f"status {answer.status}, rate limit")
+
+
+def refusal(answer: Answer, now: float, longest: float = LONGEST) -> Outcome:
+    """What a refusal means where a status means what HTTP says; `longest` is the longest wait that is believed."""
+    # 403 is in no source: a key that is known but not allowed is the one thing it can mean.
+    if answer.status in (401, 403):
+        return KEY_REFUSED
+    if answer.status == 402:
+        return quota_gone(answer, now)
+    if answer.status in (400, 422):
+        # The address is refused (role address, dead domain): asking again gives the same answer.
+        return nobody(answer)
+    if answer.status == 429:
+        return limited(answer, now, longest)
+    if answer.status == 451:
+        return Outcome(Kind.CLAIMED, reason="status 451")
+    return broken(f"status {answer.status}")
 
 
 def nobody(answer: Answer) -> Outcome:

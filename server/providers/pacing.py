@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 # Calls sent evenly can arrive unevenly: our windows are a little longer than theirs.
-_SECOND, _MINUTE = 1.05, 61.0
+_SECOND, _MINUTE, HOUR = 1.05, 61.0, 3620.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,14 @@ class Clocks:
 
 
 class Pace:
-    """At most `per_second` calls in any second and `per_minute` in any minute, first come, first served."""
+    """At most `per_second` calls in any second and `most` in any window (a minute), first come, first served."""
 
-    def __init__(self, per_second: int, per_minute: int, clocks: Clocks = Clocks()) -> None:
+    def __init__(self, per_second: int, most: int, clocks: Clocks = Clocks(), window: float = _MINUTE) -> None:
         self._per_second = per_second
-        self._per_minute = per_minute
+        self._most, self._window = most, window
         self._clocks = clocks
         # The times of the last calls, those included that are still waiting for their turn.
-        self._taken: deque[float] = deque(maxlen=max(per_second, per_minute))
+        self._taken: deque[float] = deque(maxlen=max(per_second, most))
 
     async def slot(self, within: float) -> bool:
         """Waits for a free slot; False, at once, if none comes free within so many seconds.
@@ -46,7 +46,7 @@ class Pace:
     def free_in(self) -> float:
         """Seconds until the next slot; 0.0 if there is one now."""
         now = self._clocks.steady()
-        turn = max(now, self._after(self._per_second, _SECOND), self._after(self._per_minute, _MINUTE))
+        turn = max(now, self._after(self._per_second, _SECOND), self._after(self._most, self._window))
         return turn - now
 
     def _after(self, calls: int, window: float) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from server.sandbox.clearbit import Clearbit
+from server.sandbox.gravatar import Gravatar
 from server.sandbox.hunter import Hunter
 from server.sandbox.people import normalised
 from server.sandbox.replies import json_response
@@ -51,7 +52,7 @@ def make_app(stand_ins: Iterable[StandIn] | None = None) -> web.Application:
     app = web.Application()
     app[_CLOSING] = closing = asyncio.Event()
     app.on_shutdown.append(_let_go)
-    controls = _Controls({each.name: each for each in stand_ins or (Hunter(), Clearbit())})
+    controls = _Controls({each.name: each for each in stand_ins or (Hunter(), Clearbit(), Gravatar())})
     controls.add_routes(app)
     for name, stand_in in controls.stand_ins.items():
         app.add_subapp(f"/{name}", stand_in.app(closing))

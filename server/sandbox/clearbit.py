@@ -13,10 +13,9 @@ from server.sandbox import bodies, hostile
 from server.sandbox.people import Person, person_of
 from server.sandbox.replies import COMMON, Call, Document, Reply, changed, fixed, good, json_response
 from server.sandbox.stage import Stage
-from server.sandbox.stand_in import asked_address, perform
+from server.sandbox.stand_in import Budget, asked_address, perform
 
 API_VERSION = "2019-12-19"
-LIMIT, WINDOW = 600, 60
 _ROLES = frozenset({"info", "noreply", "no-reply", "postmaster", "abuse"})
 
 
@@ -38,7 +37,7 @@ _FAST = error("rate_limit", "Over the limit of 600 a minute, 40 seconds to reset
 
 
 async def _told_reset(_: Call) -> web.Response:
-    headers = {"X-RateLimit-Limit": str(LIMIT), "X-RateLimit-Remaining": "0",
+    headers = {"X-RateLimit-Limit": "600", "X-RateLimit-Remaining": "0",
                "X-RateLimit-Reset": str(int(time.time()) + 40)}
     return json_response(_FAST, 429, headers)
 
@@ -92,7 +91,7 @@ class Clearbit:
         self.stage = Stage(_REPLIES, dict.fromkeys(_REPLIES, "found"),
                            {"find": _PERSON_TAGS, "people": _PERSON_TAGS}, {"rate": "429", "quota": "402"})
         self._closing = asyncio.Event()
-        self._window = (0, 0)
+        self._budget = Budget(600, 60)
 
     def app(self, closing: asyncio.Event) -> web.Application:
         """The routes, below the service's own path."""
@@ -140,16 +139,7 @@ class Clearbit:
             response.headers["X-API-Warn"] = "This version is deprecated."
         # Every answer but the stream host's tells the budget, a 401 as well, and uses it up.
         if not _is_stream(request):
-            self._budget(response)
-
-    def _budget(self, response: web.StreamResponse) -> None:
-        began, used = self._window
-        window = int(time.time()) // WINDOW * WINDOW
-        self._window = (window, used + 1 if began == window else 1)
-        response.headers.setdefault("X-RateLimit-Limit", str(LIMIT))
-        response.headers.setdefault("X-RateLimit-Remaining", str(max(0, LIMIT - self._window[1])))
-        if response.status != 429:
-            response.headers.setdefault("X-RateLimit-Reset", str(window + WINDOW))
+            self._budget.tell(response)
 
 
 def _is_stream(request: web.Request) -> bool:

@@ -33,4 +33,6 @@ def settings_lines(url: str) -> str:
     """
     return (f"# The stand-ins are ready at {url}\n"
             f"[hunter]\nurl = {url}/hunter\napi_key = stand-in\n\n"
-            f"[clearbit]\nurl = {url}/clearbit\napi_secret = stand-in")
+            f"[clearbit]\nurl = {url}/clearbit\napi_secret = stand-in\n\n"
+            f"# Asked when `providers` of [enrichment] names it.\n"
+            f"[gravatar]\nurl = {url}/gravatar\napi_key = stand-in")

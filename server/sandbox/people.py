@@ -85,15 +85,27 @@ def normalised(email: str) -> str:
     return email.strip().lower()
 
 
-async def person_of(email: str) -> Person:
-    """The person behind an address.
+def hashed(email: str) -> str:
+    """The hash of an address; a person is made of nothing else."""
+    return hashlib.sha256(normalised(email).encode("utf-8", "replace")).hexdigest()
 
-    The first call loads Faker, in a thread, because that takes a few tenths of a second and the loop may be the one
-    that serves Foyer itself.
-    """
+
+async def person_of(email: str) -> Person:
+    """The person behind an address."""
+    return await _made(hashed(email), normalised(email))
+
+
+async def person_behind(hash_: str) -> Person:
+    """The person behind the hash of an address: the same one, but their address is not known."""
+    return await _made(hash_, "")
+
+
+async def _made(seed: str, email: str) -> Person:
+    # The first call loads Faker, in a thread, because that takes a few tenths of a second and the loop may be the one
+    # that serves Foyer itself.
     if not _makers:
         await asyncio.to_thread(_load)
-    return _invent(normalised(email))
+    return _invent(seed, email)
 
 
 def _load() -> None:
@@ -103,8 +115,7 @@ def _load() -> None:
 
 
 @lru_cache(maxsize=4096)
-def _invent(email: str) -> Person:
-    seed = hashlib.sha256(email.encode("utf-8", "replace")).hexdigest()
+def _invent(seed: str, email: str) -> Person:
     dice = random.Random(seed)
     maker = dice.choice(_makers)
     maker.seed_instance(dice.getrandbits(64))

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -23,6 +24,23 @@ class StandIn(Protocol):
 
     def app(self, closing: asyncio.Event) -> web.Application:
         """The routes, below the service's own path."""
+
+
+class Budget:
+    """The rate that a vendor tells in the headers of every answer: so many calls in each window of so many seconds."""
+
+    def __init__(self, limit: int, window: int) -> None:
+        self._limit, self._length = limit, window
+        self._began, self._used = 0, 0
+
+    def tell(self, response: web.StreamResponse) -> None:
+        """Counts the answer, and sets the headers that it does not have already."""
+        began = int(time.time()) // self._length * self._length
+        self._began, self._used = began, self._used + 1 if self._began == began else 1
+        response.headers.setdefault("X-RateLimit-Limit", str(self._limit))
+        response.headers.setdefault("X-RateLimit-Remaining", str(max(0, self._limit - self._used)))
+        if response.status != 429:
+            response.headers.setdefault("X-RateLimit-Reset", str(began + self._length))
 
 
 def asked_address(request: web.Request) -> str | None:

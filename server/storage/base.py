@@ -1,8 +1,8 @@
 """What every database offers, whichever engine is behind it."""
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,6 +42,22 @@ class Tx(Protocol):
 TxFunction = Callable[Concatenate[Tx, P], Awaitable[T]]
 
 
+class Receiver(Protocol):
+    """Who is told what became of a transaction: a future, or somebody who needs no task to wait in."""
+
+    def set_result(self, result: Any, /) -> None:
+        """It succeeded, and is durable. Must not raise."""
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """It failed. Must not raise."""
+
+    def done(self) -> bool:
+        """Whether nobody wants to hear of it any more."""
+
+    def cancelled(self) -> bool:
+        """Whether it need not even begin."""
+
+
 class Database(Protocol):
     """Runs functions inside transactions. Such a function awaits nothing but its `tx`."""
 
@@ -57,5 +73,26 @@ class Database(Protocol):
         the database could not keep it.
         """
 
+    def read_to(self, receiver: Receiver, function: TxFunction[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+        """`read` for one who does not await: on the event loop the receiver is told what came of it."""
+
+    def write_to(self, receiver: Receiver, function: TxFunction[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+        """`write` for one who does not await."""
+
+    async def scrub(self) -> bool:
+        """Sees to it that what was deleted before cannot be read from the files any more; False when it cannot be
+        done now."""
+
     async def close(self) -> None:
         """Finishes what was begun and lets go of the database."""
+
+
+def drive(coroutine: Awaitable[T]) -> T:
+    """Runs to its end a coroutine that never really waits."""
+    assert isinstance(coroutine, Coroutine)
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return cast(T, stop.value)
+    coroutine.close()
+    raise RuntimeError("a transaction may await nothing but its tx")

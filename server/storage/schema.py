@@ -9,10 +9,36 @@ from server.core.errors import ConfigError
 from server.storage.base import Tx
 
 FILE = Path(__file__).resolve().parents[2] / "schema.sql"
-VERSION = 1
+VERSION = 2
 
 # The statements that lead to each version from the one before. Version 1 is schema.sql itself.
-MIGRATIONS: Mapping[int, str] = {}
+MIGRATIONS: Mapping[int, str] = {
+    # What must be found when a member leaves, and what used to be looked for in whole tables. Answers that were kept
+    # before are nobody's; they go within a day.
+    2: """
+ALTER TABLE idempotency ADD COLUMN member_id INTEGER REFERENCES users (id) ON DELETE CASCADE;
+CREATE INDEX idempotency_member ON idempotency (member_id) WHERE member_id IS NOT NULL;
+CREATE INDEX jobs_about ON jobs (key, kind);
+CREATE INDEX jobs_failed ON jobs (kind) WHERE state = 'failed';
+CREATE INDEX users_acknowledged ON users (id) WHERE event_acked > event_floor;
+CREATE TABLE mentions (
+    member_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    told_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    told INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (member_id, told_id, told)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mentions_told ON mentions (told_id);
+CREATE INDEX mentions_age ON mentions (at);
+INSERT INTO mentions (member_id, told_id, told, at)
+SELECT json_extract(data, '$.by.id'), user_id, seq, at FROM events
+WHERE type = 'post_liked' AND json_extract(data, '$.post_id') NOT IN (SELECT id FROM posts);
+ALTER TABLE likes ADD COLUMN told INTEGER;
+UPDATE likes SET told = e.seq FROM events e
+WHERE e.type = 'post_liked' AND likes.user_id = json_extract(e.data, '$.by.id')
+    AND likes.post_id = json_extract(e.data, '$.post_id');
+""",
+}
 
 READ_VERSION = "SELECT schema_version FROM meta"
 INSERT_META = "INSERT INTO meta (id, schema_version, epoch) VALUES (1, $1, $2)"

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from functools import cache, partial
 from pathlib import Path
@@ -20,18 +20,19 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from server.core.clock import Clock, now_ms
 from server.core.errors import ConfigError, Problem, StorageUnavailable
-from server.storage import driver, schema
-from server.storage.base import Row, TxFunction
+from server.storage import driver, schema, scrubbing
+from server.storage.base import Receiver, Row, TxFunction, drive
 from server.storage.connection import Connection, opened, sqlite
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Job = tuple["asyncio.Future[Any]", Callable[["SqliteTx"], Any], Context | None]
-Outcome = tuple["asyncio.Future[Any]", "SqliteTx | None", Any, BaseException | None]
+Job = tuple[Receiver, Callable[["SqliteTx"], Any], Context | None]
+Outcome = tuple[Receiver, "SqliteTx | None", Any, BaseException | None]
 
 log = logging.getLogger("foyer.storage")
 GROUP = 256  # how many transactions share a commit at the most: bounds what one fault can take along
 PATIENCE = 32  # how many turns of the loop a group waits at the most, as long as each brings more
+PATIENCE_MS = 5000  # how long a lock of another connection is waited for
 QUEUE = 10_000  # how many may wait before the next is told that we are too busy
 
 
@@ -50,7 +51,7 @@ class SqliteTx:
     def __init__(self, cursor: Any, now: int) -> None:
         self.now = now
         self.actions: list[Callable[[], None]] = []
-        self._cursor = cursor  # one for all: whatever a statement gives is taken at once
+        self._cursor = cursor  # shared by many: whatever a statement gives is taken at once
 
     async def one(self, sql: str, *args: Any) -> Row | None:
         # All rows are taken, else a statement with RETURNING stays unfinished.
@@ -71,16 +72,6 @@ class SqliteTx:
         self.actions.append(action)
 
 
-def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs to its end a coroutine that awaits nothing but a `SqliteTx`."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return cast(T, stop.value)
-    coroutine.close()
-    raise RuntimeError("a transaction may await nothing but its tx")
-
-
 class Lane:
     """A connection and the functions that wait for it; they go to its thread in groups."""
 
@@ -95,19 +86,17 @@ class Lane:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def add(self, function: Callable[[SqliteTx], Any], context: Context | None) -> asyncio.Future[Any]:
-        """Queues the function; the future has its result once it is durable."""
+    def add(self, receiver: Receiver, function: Callable[[SqliteTx], Any], context: Context | None) -> None:
+        """Queues the function; the receiver is told its result once it is durable."""
         if self._closed:
             raise StorageUnavailable("The server is stopping.")
         if len(self._waiting) >= QUEUE:
             raise Problem("busy", "Too many requests wait for the database.", headers={"Retry-After": "2"})
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._waiting.append((future, function, context))
+        self._waiting.append((receiver, function, context))
         if not self._busy:
             self._busy = True
             self._idle.clear()
             self._loop.call_soon(self._gather, 1, self._patience)
-        return future
 
     @property
     def waiting(self) -> int:
@@ -160,17 +149,17 @@ def _deliver(outcomes: list[Outcome]) -> None:
                 action()
             except Exception:
                 log.exception("an action after commit failed")
-    for future, _, result, error in outcomes:
-        if future.done():
+    for receiver, _, result, error in outcomes:
+        if receiver.done():
             continue
         if error is None:
-            future.set_result(result)
+            receiver.set_result(result)
         else:
-            future.set_exception(error)
+            receiver.set_exception(error)
 
 
 def _fail(group: Sequence[Job], error: BaseException) -> list[Outcome]:
-    return [(future, None, None, error) for future, _, _ in group]
+    return [(receiver, None, None, error) for receiver, _, _ in group]
 
 
 def _unavailable(error: BaseException) -> BaseException:
@@ -188,15 +177,29 @@ class SqliteDatabase:
         self.path = path
         self.refuses_writes = False
         self._clock = clock
+        self._loop = asyncio.get_running_loop()
         self._writer = Lane(writer, self._commit_group, PATIENCE)
         self._reader = Lane(reader, self._read_group, 1)
 
     async def read(self, function: TxFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return cast(T, await self._reader.add(lambda tx: function(tx, *args, **kwargs), None))
+        future = self._loop.create_future()
+        self.read_to(future, function, *args, **kwargs)
+        return cast(T, await future)
 
     async def write(self, function: TxFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        context = copy_context()  # what the caller's task carries, the request's id say, is known on the thread too
-        return cast(T, await self._writer.add(lambda tx: function(tx, *args, **kwargs), context))
+        future = self._loop.create_future()
+        self.write_to(future, function, *args, **kwargs)
+        return cast(T, await future)
+
+    def read_to(self, receiver: Receiver, function: TxFunction[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+        self._reader.add(receiver, partial(_called, function, args, kwargs), None)
+
+    def write_to(self, receiver: Receiver, function: TxFunction[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+        # What the caller's task carries, the request's id say, is known on the thread too.
+        self._writer.add(receiver, partial(_called, function, args, kwargs), copy_context())
+
+    async def scrub(self) -> bool:
+        return await scrubbing.scrub(self._writer.connection, PATIENCE_MS)
 
     async def close(self) -> None:
         await self._reader.close()
@@ -215,8 +218,9 @@ class SqliteDatabase:
         outcomes: list[Outcome] = []
         try:
             raw.execute("BEGIN")
+            cursor = raw.cursor()
             for job in group:
-                outcomes.append(self._attempt(raw, job))
+                outcomes.append(self._attempt(cursor, job))
             raw.execute("COMMIT")
         except BaseException as error:
             _roll_back(raw)
@@ -247,10 +251,11 @@ class SqliteDatabase:
         after it had changed something. Then the group runs again: a function must bear that anyway, because a database
         with many writers runs it again when they collide."""
         outcomes = []
+        cursor = raw.cursor()
         raw.execute("BEGIN IMMEDIATE")
         for job in group:
             before = raw.total_changes
-            outcome = self._attempt(raw, job)
+            outcome = self._attempt(cursor, job)
             if outcome[3] is not None and (raw.total_changes != before or not raw.in_transaction or len(group) == 1):
                 return None  # alone too: `total_changes` does not count what a step of the schema did
             _still_open(raw)
@@ -263,7 +268,7 @@ class SqliteDatabase:
 
     def _attempt_alone(self, raw: Any, job: Job) -> Outcome:
         raw.execute("SAVEPOINT one")
-        outcome = self._attempt(raw, job)
+        outcome = self._attempt(raw.cursor(), job)
         if outcome[3] is not None:
             if not raw.in_transaction:
                 raise outcome[3]
@@ -272,14 +277,18 @@ class SqliteDatabase:
         raw.execute("RELEASE one")
         return outcome
 
-    def _attempt(self, raw: Any, job: Job) -> Outcome:
-        future, function, context = job
-        tx = SqliteTx(raw.cursor(), self._clock())
+    def _attempt(self, cursor: Any, job: Job) -> Outcome:
+        receiver, function, context = job
+        tx = SqliteTx(cursor, self._clock())
         try:
             result = context.run(drive, function(tx)) if context else drive(function(tx))
-            return future, tx, result, None
+            return receiver, tx, result, None
         except Exception as error:
-            return future, tx, None, _unavailable(error)
+            return receiver, tx, None, _unavailable(error)
+
+
+def _called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], tx: SqliteTx) -> Any:
+    return function(tx, *args, **kwargs)
 
 
 def _still_open(raw: Any) -> None:
@@ -300,8 +309,9 @@ def _roll_back(raw: Any) -> None:
 
 def _pragmas(durability: str) -> tuple[str, ...]:
     synchronous = "FULL" if durability == "full" else "NORMAL"
-    return ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "busy_timeout=5000",
-            "journal_size_limit=67108864", "wal_autocheckpoint=8000", "cache_size=-16384")
+    return ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "secure_delete=ON",
+            f"busy_timeout={PATIENCE_MS}", "journal_size_limit=67108864", "wal_autocheckpoint=8000",
+            "cache_size=-16384")
 
 
 async def open_database(path: Path, *, durability: str = "full", clock: Clock = now_ms) -> SqliteDatabase:
@@ -315,7 +325,7 @@ async def open_database(path: Path, *, durability: str = "full", clock: Clock = 
     except sqlite.Error as error:
         raise ConfigError(f"[database] url: {path} cannot be opened: {error}") from None
     try:
-        reader = await opened(path, ("query_only=ON", "busy_timeout=5000", "cache_size=-8192"))
+        reader = await opened(path, ("query_only=ON", f"busy_timeout={PATIENCE_MS}", "cache_size=-8192"))
     except BaseException:
         await writer.close()
         raise

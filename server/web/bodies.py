@@ -5,8 +5,9 @@ import json
 import re
 import typing
 from collections.abc import Callable, Mapping
-from functools import cache
-from typing import Any, TypeVar
+from functools import cache, reduce
+from operator import or_
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -17,6 +18,18 @@ from server.web.fields import text
 S = TypeVar("S", bound=msgspec.Struct)
 Check = Callable[[str], str | None]
 Rule = tuple[Check, str]  # and the code of its complaint
+
+
+class _Field(NamedTuple):
+    """A field's type without its null, its rule and whether it must be there."""
+
+    kind: Any
+    may_be_null: bool
+    rule: Rule | None
+    required: bool
+
+
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 # msgspec stops at the first error and says it in a sentence; these are the sentences, made into codes.
 _SAYINGS = (
@@ -32,11 +45,13 @@ _SAYINGS = (
 
 def decode(cls: type[S], raw: bytes, content_type: str) -> S:
     """The body as a `cls`. Raises Problem 400 (cannot be read), 415 or 422 (all field errors)."""
-    if content_type == "application/json" or content_type.endswith("+json"):
+    if content_type == FORM:  # an empty one is a form without a field
+        return _checked(cls, _emptied(cls, _form(raw)), strict=False)
+    if not raw:
+        raise Problem("malformed", "A body is needed: send JSON.")
+    if content_type == JSON or content_type.endswith("+json"):
         return _decode_json(cls, raw)
-    if content_type == "application/x-www-form-urlencoded":
-        return _checked(cls, _form(raw), strict=False)
-    raise Problem("unsupported_media_type", "Send application/json.", headers={"Accept": "application/json"})
+    raise Problem("unsupported_media_type", "Send application/json.", headers={"Accept": JSON})
 
 
 def _decode_json(cls: type[S], raw: bytes) -> S:
@@ -69,6 +84,13 @@ def _form(raw: bytes) -> dict[str, str]:
         raise Problem("malformed", "The form body cannot be read.") from None
 
 
+def _emptied(cls: type[msgspec.Struct], form: Mapping[str, str]) -> dict[str, str | None]:
+    """A form cannot say null: an empty value does, where null is possible."""
+    kinds = _fields(cls)
+    return {name: None if not value and name in kinds and kinds[name].may_be_null else value
+            for name, value in form.items()}
+
+
 def from_query(cls: type[S], query: Mapping[str, str]) -> S:
     """The query's parameters as a `cls`; raises Problem 422."""
     if not query:
@@ -87,15 +109,15 @@ def _checked(cls: type[S], raw: Any, strict: bool) -> S:
     """Field by field, so that all errors come at once."""
     if not isinstance(raw, dict):
         raise invalid([FieldError("", "wrong_type", "must be an object")])
-    kinds = _fields(cls)
+    fields = _fields(cls)
     errors = [FieldError(_shown(name), "unknown_field", "is not a field of this request")
-              for name in raw if name not in kinds]
+              for name in raw if name not in fields]
     values = {}
-    for name, (kind, rule, required) in kinds.items():
+    for name, field in fields.items():
         if name in raw:
-            values[name], error = _convert(name, raw[name], kind, rule, strict)
+            values[name], error = _convert(name, raw[name], field, strict)
         else:
-            error = FieldError(name, "required", "is missing") if required else None
+            error = FieldError(name, "required", "is missing") if field.required else None
         if error:
             errors.append(error)
     if errors:
@@ -107,14 +129,18 @@ def _shown(name: Any) -> str:
     return re.sub(r"[^\w.-]", "?", str(name), flags=re.ASCII)[:60]
 
 
-def _convert(name: str, value: Any, kind: Any, rule: Rule | None, strict: bool) -> tuple[Any, FieldError | None]:
+def _convert(name: str, value: Any, field: _Field, strict: bool) -> tuple[Any, FieldError | None]:
     if isinstance(value, str) and re.search("[\ud800-\udfff]", value):
         return None, FieldError(name, "bad_format", "must not hold lone surrogates")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # to JSON Schema 1.0 is an integer
+    if value is None and field.may_be_null:
+        return None, None
     try:
-        converted = msgspec.convert(value, kind, strict=strict)
+        converted = msgspec.convert(value, field.kind, strict=strict)
     except (msgspec.ValidationError, OverflowError, RecursionError) as error:
         return None, _said(name, str(error))
-    return converted, _complaint(name, converted, rule)
+    return converted, _complaint(name, converted, field.rule)
 
 
 def _complaint(name: str, value: Any, rule: Rule | None) -> FieldError | None:
@@ -142,15 +168,22 @@ def _rule_errors(value: msgspec.Struct) -> list[FieldError]:
 
 @cache
 def _rules(cls: type[msgspec.Struct]) -> tuple[tuple[str, Rule], ...]:
-    return tuple((name, rule) for name, (_, rule, _) in _fields(cls).items() if rule)
+    return tuple((name, field.rule) for name, field in _fields(cls).items() if field.rule)
 
 
 @cache
-def _fields(cls: type[msgspec.Struct]) -> dict[str, tuple[Any, Rule | None, bool]]:
-    """Each field's type, its rule and whether it must be there."""
+def _fields(cls: type[msgspec.Struct]) -> dict[str, _Field]:
     hints = typing.get_type_hints(cls, include_extras=True)
-    return {item.encode_name: (hints[item.name], _rule_of(hints[item.name]), item.required)
-            for item in msgspec.structs.fields(cls)}
+    return {item.encode_name: _field(hints[item.name], item.required) for item in msgspec.structs.fields(cls)}
+
+
+def _field(hint: Any, required: bool) -> _Field:
+    parts = typing.get_args(hint)
+    if type(None) not in parts:
+        return _Field(hint, False, _rule_of(hint), required)
+    # Without its null, which msgspec would also see in the word "null" of a query or a form.
+    kind = reduce(or_, [part for part in parts if part is not type(None)])
+    return _Field(kind, True, _rule_of(hint), required)
 
 
 def _rule_of(hint: Any) -> Rule | None:

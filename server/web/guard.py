@@ -65,10 +65,11 @@ class Guard:
             response = problem_response(Problem("internal", CODES["internal"][1] + "."), request_id)
         if self._vary_origin and not response.prepared:
             response.headers.add("Vary", "Origin")
-        self._account(route, response.status, time.perf_counter() - begin, request_id)
+        self.account(route, response.status, time.perf_counter() - begin, request_id)
         return response
 
-    def _account(self, route: str, status: int, seconds: float, request_id: str) -> None:
+    def account(self, route: str, status: int, seconds: float, request_id: str) -> None:
+        """Counts an answer, and logs it when it failed or took long."""
         self._metrics.requests.count(route, status, seconds)
         if status >= 500 or (seconds > SLOW and status != 101):
             log.warning("%s -> %s in %.3f s (request %s)", route, status, seconds, request_id)
@@ -86,6 +87,11 @@ def problem_response(problem: Problem, request_id: str) -> web.Response:
 def _request_id(given: str | None) -> str:
     if given is not None and _SANE.fullmatch(given):
         return given
+    return new_request_id()
+
+
+def new_request_id() -> str:
+    """The id of a request that brought none."""
     return f"{_PREFIX}-{next(_NUMBERS):x}"
 
 

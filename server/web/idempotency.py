@@ -20,6 +20,7 @@ class Key:
     scope: str
     key: str
     body_hash: str
+    member_id: int | None = None  # whose it is, where a token says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,13 @@ class Kept:
 
 
 FIND = "SELECT body_hash, status, location, answer FROM idempotency WHERE scope = $1 AND key = $2 AND created_at > $3"
+# The member may be gone since they asked; then nothing of theirs stands in the answer.
 KEEP = """
-    INSERT INTO idempotency (scope, key, body_hash, status, location, answer, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
-    ON CONFLICT (scope, key) DO UPDATE SET body_hash = $3, status = $4, location = $5, answer = $6, created_at = $7"""
+    INSERT INTO idempotency (scope, key, body_hash, status, location, answer, created_at, member_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, (SELECT id FROM users WHERE id = $8))
+    ON CONFLICT (scope, key) DO UPDATE SET body_hash = $3, status = $4, location = $5, answer = $6, created_at = $7,
+        member_id = excluded.member_id"""
+COUNT_KEPT = "SELECT count(*) FROM idempotency WHERE member_id = $1"
 PRUNE = "DELETE FROM idempotency WHERE created_at < $1"
 
 
@@ -49,7 +53,7 @@ def key_of(header: str, route: str, member_id: int | None, body: bytes, secret: 
     body_hash = hmac.new(secret, body, hashlib.sha256).hexdigest()
     # On an open route two strangers may choose the same key: they must not see each other's answers.
     scope = f"{route} {member_id}" if member_id else f"{route} {body_hash}"
-    return Key(scope, header, body_hash)
+    return Key(scope, header, body_hash, member_id or None)
 
 
 async def find(tx: Tx, key: Key) -> Kept | None:
@@ -62,12 +66,19 @@ async def find(tx: Tx, key: Key) -> Kept | None:
     return Kept(row["status"], row["location"], bytes(row["answer"]))
 
 
-async def keep(tx: Tx, key: Key, kept: Kept) -> Kept:
-    """Keeps the answer, unless there is one already; returns the one that counts."""
+async def keep(tx: Tx, key: Key, kept: Kept, about: int | None = None) -> Kept:
+    """Keeps the answer, unless there is one already; returns the one that counts. With the member who asked, or whom
+    it is `about`, it is gone."""
     earlier = await find(tx, key)
     if earlier is None:
-        await tx.run(KEEP, key.scope, key.key, key.body_hash, kept.status, kept.location, kept.answer, tx.now)
+        await tx.run(KEEP, key.scope, key.key, key.body_hash, kept.status, kept.location, kept.answer, tx.now,
+                     about or key.member_id)
     return earlier or kept
+
+
+async def count(tx: Tx, member_id: int) -> int:
+    """How many answers are kept with the member's data in them."""
+    return int(await tx.value(COUNT_KEPT, member_id))
 
 
 async def prune(tx: Tx) -> None:

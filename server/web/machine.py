@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -15,36 +16,43 @@ from aiohttp import web
 
 from server.core.errors import Problem
 from server.core.units import Network, Rate
-from server.storage import Database, Tx
+from server.storage import Database, Receiver, Tx, drive
 from server.web import bodies, idempotency, problems, reply
-from server.web.dispatch import RouteHandler
+from server.web.dispatch import Entry, ExpressHandler, LongWay, Pending, RouteHandler
 from server.web.fields import MAX_ID
+from server.web.heads import Head
 from server.web.idempotency import Kept, Key
 from server.web.limits import Limiter, client_address, subject_of
-from server.web.route import REQUEST_ID, Answer, Call, Member, Route
+from server.web.route import REQUEST_ID, Answer, Call, Member, Route, bearer
 
 Authenticate = Callable[[str], Awaitable[Member]]
-BODY_SECONDS = 20.0  # aiohttp has no deadline for a body of its own
+Remembered = Callable[[str], Member | None]
 
 
 class Machine:
     """Makes aiohttp handlers out of routes."""
 
-    def __init__(self, database: Database, authenticate: Authenticate, limiter: Limiter, rates: Mapping[str, Rate],
-                 trusted: tuple[Network, ...], secret: bytes, secure: bool, plain: bool) -> None:
-        self._database, self._authenticate = database, authenticate
+    def __init__(self, database: Database, authenticate: Authenticate, remembered: Remembered, limiter: Limiter,
+                 rates: Mapping[str, Rate], trusted: tuple[Network, ...], secret: bytes, secure: bool,
+                 plain: bool, body_seconds: float) -> None:
+        self._database, self._authenticate, self._remembered = database, authenticate, remembered
         self._limiter, self._rates = limiter, rates
         self._trusted, self._secure, self._plain = trusted, secure, plain
-        self._secret = secret
+        self._secret, self._body_seconds = secret, body_seconds
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    def handler(self, route: Route) -> RouteHandler:
-        """The handler of one route; it takes the request and the variable parts of its path."""
+    def entry(self, route: Route) -> Entry:
+        """The ways to run one route."""
+        after = partial(self._finish, route) if route.store is not None else _as_it_is
+        return Entry(route.key, self._handler(route), self._express(route) if route.express else None, after)
+
+    def _handler(self, route: Route) -> RouteHandler:
+        """aiohttp's way; it takes the request and the variable parts of its path."""
         write, query, is_open = route.store is not None, route.query, route.who == "open"
         limited = route.rate != "none" and self._limiter.enabled
 
         async def handle(request: web.Request, path: Mapping[str, str]) -> web.StreamResponse:
-            call = Call(request, request[REQUEST_ID], self.address(request))
+            call = Call(request, request[REQUEST_ID], self._address(request))
             if not is_open:
                 await self._who(route, call)
             if limited:
@@ -52,15 +60,48 @@ class Machine:
             _read_path(call, path)
             if query is not None:
                 call.query = bodies.from_query(query, request.query)
+            if route.stream is not None:
+                return await route.stream(call)
             answer = await (self._write(route, call) if write else self._read(route, call))
             return reply.of(answer, request, call.request_id, self._secure, self._plain)
         return handle
 
-    def address(self, request: web.Request) -> str:
-        """The client's address."""
+    def _express(self, route: Route) -> ExpressHandler:
+        """The same five steps in one go, as far as they need not wait."""
+        is_open, who, method = route.who == "open", route.who, route.method
+        limited = route.rate != "none" and self._limiter.enabled
+
+        def handle(call: Call, head: Head, path: Mapping[str, str], query: Mapping[str, str], raw: bytes,
+                   receiver: Receiver) -> Answer:
+            if not is_open and (head.token is not None or who != "anyone"):
+                call.member = self._remembered(head.token) if head.token else None
+                if call.member is None or who == "admin":
+                    raise LongWay
+            if limited:
+                self._limit(route, call)
+            _read_path(call, path)
+            if route.query is not None:
+                call.query = bodies.from_query(route.query, query)
+            if method != "GET":
+                self._decode(route, call, raw)
+                prepared = drive(route.prepare(call)) if route.prepare else None
+                self._database.write_to(receiver, self._store, route, call, prepared, None)
+                raise Pending
+            recalled = route.recall(call) if route.recall else None
+            if recalled is None:
+                assert route.load is not None
+                self._database.read_to(receiver, route.load, call)
+                raise Pending
+            return recalled
+        return handle
+
+    def _address(self, request: web.Request) -> str:
         # A proxy may add a header line of its own behind the one that the client made up.
-        forwarded = ",".join(request.headers.getall("X-Forwarded-For", ())) if self._trusted else None
-        return client_address(request.remote, forwarded, self._trusted)
+        return self.address(request.remote, ",".join(request.headers.getall("X-Forwarded-For", ())))
+
+    def address(self, peer: str | None, forwarded: str | None) -> str:
+        """The client's address."""
+        return client_address(peer, forwarded, self._trusted)
 
     # -- who
 
@@ -85,9 +126,7 @@ class Machine:
     def _decode(self, route: Route, call: Call, raw: bytes) -> None:
         if route.takes is None or (route.body_optional and not raw):
             return
-        if not raw:
-            raise Problem("malformed", "A body is needed: send JSON.")
-        call.body = bodies.decode(route.takes, raw, call.request.content_type)
+        call.body = bodies.decode(route.takes, raw, call.content_type)
 
     # -- do it
 
@@ -102,7 +141,7 @@ class Machine:
         return await self._database.read(route.load, call)
 
     async def _write(self, route: Route, call: Call) -> Answer:
-        raw = await _body(call.request) if call.request.body_exists else b""
+        raw = await _body(call.request, self._body_seconds) if call.request.body_exists else b""
         header = call.request.headers.get("Idempotency-Key") if route.method == "POST" else None
         if header is None:
             return self._finish(route, call, await self._do(route, call, raw, None))
@@ -146,7 +185,7 @@ class Machine:
             kept = _kept_problem(answer, call.request_id)
             return kept if key is None else await idempotency.keep(tx, key, kept)
         if key is not None:
-            await idempotency.keep(tx, key, Kept(answer.status, answer.location, _plain(route, answer)))
+            await idempotency.keep(tx, key, Kept(answer.status, answer.location, _plain(route, answer)), answer.about)
         return answer
 
     # -- answer
@@ -159,6 +198,10 @@ class Machine:
         return route.finish(call, given) if route.finish else given
 
 
+def _as_it_is(call: Call, given: Answer) -> Answer:
+    return given
+
+
 def _read_path(call: Call, path: Mapping[str, str]) -> None:
     for name, value in path.items():
         if name == "id":
@@ -167,20 +210,12 @@ def _read_path(call: Call, path: Mapping[str, str]) -> None:
             call.name = value
 
 
-def bearer(header: str | None) -> str:
-    """The token of an Authorization header (RFC 6750); raises Problem 401."""
-    scheme, _, token = (header or "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise Problem("not_signed_in", "Send 'Authorization: Bearer <access token>'.")
-    return token
-
-
-async def _body(request: web.Request) -> bytes:
+async def _body(request: web.Request, seconds: float) -> bytes:
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(seconds):  # aiohttp has no deadline of its own for a body
             return await request.read()
     except TimeoutError:
-        raise Problem("request_timeout", f"The body did not arrive within {BODY_SECONDS:g} s.",
+        raise Problem("request_timeout", f"The body did not arrive within {seconds:g} s.",
                       headers={"Connection": "close"}) from None
     except web.RequestPayloadError:
         raise Problem("malformed", "The body's encoding cannot be undone.", headers={"Connection": "close"}) from None

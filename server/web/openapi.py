@@ -2,74 +2,109 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from server.core.errors import CODES
-from server.web.problems import CONTENT_TYPE, ProblemBody
+from server.web import schemas
+from server.web.bodies import FORM, JSON
+from server.web.problems import CONTENT_TYPE
 from server.web.route import Route
+from server.web.schemas import ID, Schemas
 
-TEMPLATE = "#/components/schemas/{name}"
 WHO = {
     "open": "Open to everybody.",
     "anyone": "Open to everybody; with a token the answer is the member's own.",
     "member": "Needs a member's access token.",
     "admin": "Needs an administrator's access token.",
 }
+ABOUT = ("A self-hosted members' community. Success is {\"data\": ...}, every error application/problem+json (RFC "
+         "9457) with a code of a published list. A path that is not listed here is 404, a method that is not listed "
+         "405; what cannot be read as HTTP is 400, 408, 413 or 431 before any route is looked for.")
+
+
+HEADERS: dict[str, dict[str, Any]] = {
+    "X-Request-ID": {"required": True, "schema": {"type": "string"},
+                     "description": "The request's id, as it stands in the log and in the jobs that it caused."},
+    "Location": {"required": True, "schema": {"type": "string", "format": "uri-reference"},
+                 "description": "Where what was made can be read."},
+    "WWW-Authenticate": {"required": True, "schema": {"type": "string"}, "description": "Bearer (RFC 6750)."},
+    "Retry-After": {"required": True, "schema": {"type": "string", "pattern": "^[1-9][0-9]*$"},
+                    "description": "In how many seconds to come again."},
+    "RateLimit-Policy": {"schema": {"type": "string"}, "description": "The limit's name, its number and its seconds."},
+    "RateLimit-Limit": {"schema": {"type": "string", "pattern": "^[0-9]+$"}, "description": "How many are let in."},
+    "RateLimit-Remaining": {"schema": {"type": "string", "pattern": "^[0-9]+$"}, "description": "How many are left."},
+    "RateLimit-Reset": {"schema": {"type": "string", "pattern": "^[0-9]+$"},
+                        "description": "In how many seconds one more is let in."},
+}
+_BELONG = {  # which headers come with which status, besides the request's id
+    401: ("WWW-Authenticate",),
+    429: ("Retry-After", "RateLimit-Policy", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+    503: ("Retry-After",),
+}
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "RequestId": {
+        "name": "X-Request-ID", "in": "header", "schema": {"type": "string", "examples": ["checkout-7f3a"]},
+        "description": "An id of one's own for the request: up to 64 of A-Z a-z 0-9 _ . : -, else one is made."},
+    "IdempotencyKey": {
+        "name": "Idempotency-Key", "in": "header",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$",
+                   "examples": ["4f9c1d0e-post"]},
+        "description": "The same key and body give the stored answer again for 24 h; with another body it is 422."},
+}
+
+_WITHOUT_ENVELOPE: dict[str, dict[str, Any]] = {
+    JSON: {"type": "object"},
+    "text/event-stream": {  # each event of it
+        "type": "object", "required": ["event", "data"],
+        "properties": {"event": {"type": "string"}, "data": {"type": "string", "contentMediaType": JSON},
+                       "id": {"type": "string", "pattern": "^[0-9]+$"}, "retry": {"type": "integer"}}},
+}
 
 
 def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
     """The whole document."""
-    schemas, components = _schemas(routes)
+    made = Schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, routes, made)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Foyer", "version": version, "license": {"name": "MIT", "identifier": "MIT"},
-                 "description": "A self-hosted members' community. Success is {\"data\": ...}, every error "
-                                "application/problem+json (RFC 9457) with a code of a published list."},
+        "info": {"title": "Foyer", "version": version, "description": ABOUT,
+                 "license": {"name": "MIT", "identifier": "MIT"}},
         "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(_tag(route) for route in routes)],
         "paths": paths,
         "components": {
-            "schemas": components,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "schemas": made.components,
+            "responses": {_problem_name(status): _problem(status) for status in _statuses(routes)},
+            "parameters": PARAMETERS,
+            "headers": HEADERS,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+                                           "description": "The access token of a sign-up, a login or a refresh."}},
         },
     }
 
 
-def _types(route: Route) -> Iterable[Any]:
-    for kind in (route.takes, route.query, route.gives):
-        if kind is not None:
-            yield kind
-
-
-def _schemas(routes: Sequence[Route]) -> tuple[dict[Any, Any], dict[str, Any]]:
-    types = list(dict.fromkeys([kind for route in routes for kind in _types(route)] + [ProblemBody]))
-    made, components = msgspec.json.schema_components(types, ref_template=TEMPLATE)
-    return dict(zip(types, made)), components
-
-
-def _operation(route: Route, schemas: dict[Any, Any]) -> dict[str, Any]:
-    made: dict[str, Any] = {
+def _operation(route: Route, routes: Sequence[Route], made: Schemas) -> dict[str, Any]:
+    operation: dict[str, Any] = {
         "summary": route.summary,
         "description": WHO[route.who],
         "operationId": _operation_id(route),
         "tags": [_tag(route)],
-        "responses": _responses(route, schemas),
+        "parameters": list(_parameters(route)),
+        "responses": _responses(route, routes, made),
     }
-    parameters = _parameters(route)
-    if parameters:
-        made["parameters"] = parameters
     if route.who != "open":
-        made["security"] = [{"bearer": []}] + ([{}] if route.who == "anyone" else [])
+        operation["security"] = [{"bearer": []}] + ([{}] if route.who == "anyone" else [])
     if route.takes is not None:
-        content = {kind: {"schema": schemas[route.takes]} for kind in
-                   ("application/json", "application/x-www-form-urlencoded")}
-        made["requestBody"] = {"required": not route.body_optional, "content": content}
-    return made
+        example = made.example_of(route.takes)
+        operation["requestBody"] = {"required": not route.body_optional, "content": {
+            JSON: {"schema": made.of(route.takes), "example": example},
+            FORM: {"schema": made.form_of(route.takes), "example": example}}}
+    return operation
 
 
 def _operation_id(route: Route) -> str:
@@ -82,34 +117,54 @@ def _tag(route: Route) -> str:
     return words[0] if route.path.startswith("/api/") and words else "operation"
 
 
-def _parameters(route: Route) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+# -- what comes
+
+
+def _parameters(route: Route) -> Iterator[dict[str, Any]]:
     for name in re.findall(r"{(\w+)}", route.path):
-        kind = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1} if name == "id" else {"type": "string"}
-        found.append({"name": name, "in": "path", "required": True, "schema": kind})
+        word = schemas.WORDS[name]
+        kind = ID if name == "id" else {"type": "string"}
+        yield {"name": name, "in": "path", "required": True, "description": word.says,
+               "schema": {**kind, "examples": [word.example]}}
     if route.query is not None:
-        schema, components = msgspec.json.schema_components([route.query])
-        properties = components[route.query.__name__]["properties"]
-        found += [{"name": name, "in": "query", "schema": kind} for name, kind in properties.items()]
+        for name, schema in schemas.parameters(route.query).items():
+            yield {"name": name, "in": "query", "description": schema.pop("description", ""), "schema": schema}
+    for name, described in route.headers.items():
+        yield {"name": name, "in": "header", **described}
+    if route.cookie is not None:
+        yield {"name": route.cookie, "in": "cookie", "description": "Stands in for the body.",
+               "schema": {"type": "string"}}
     if route.method == "POST" and route.path.startswith("/api/"):
-        found.append({"name": "Idempotency-Key", "in": "header", "schema": {
-            "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}})
-    return found
+        yield {"$ref": "#/components/parameters/IdempotencyKey"}
+    yield {"$ref": "#/components/parameters/RequestId"}
 
 
-def _responses(route: Route, schemas: dict[Any, Any]) -> dict[str, Any]:
-    responses: dict[str, Any] = {str(route.status): _success(route, schemas)}
+# -- what is given
+
+
+def _responses(route: Route, routes: Sequence[Route], made: Schemas) -> dict[str, Any]:
+    responses: dict[str, Any] = {str(route.status): _success(route, routes, made)}
+    for status, codes in sorted(_codes(route).items()):
+        told = _told(codes)
+        responses[str(status)] = {"$ref": f"#/components/responses/{_problem_name(status)}", "description": told}
+        if status in route.given_with:
+            content = _success(route, routes, made)["content"] | _problem(status)["content"]
+            responses[str(status)] = {**_problem(status), "description": f"The answer; {told}", "content": content}
+    return responses
+
+
+def _told(codes: Iterable[str]) -> str:
+    return "; ".join(f"`{code}`: {CODES[code][1]}" for code in codes)
+
+
+def _codes(route: Route) -> dict[int, list[str]]:
+    """The codes of a route's problems, by status."""
     by_status: dict[int, list[str]] = {}
     for code in sorted(set(route.problems) | _standing(route)):
         by_status.setdefault(CODES[code][0], []).append(code)
     for status, code in route.also:
         by_status.setdefault(status, []).append(code)
-    for status, codes in sorted(by_status.items()):
-        responses[str(status)] = {
-            "description": "; ".join(f"`{code}`: {CODES[code][1]}" for code in codes),
-            "content": {CONTENT_TYPE: {"schema": schemas[ProblemBody]}},
-        }
-    return responses
+    return by_status
 
 
 def _standing(route: Route) -> set[str]:
@@ -121,9 +176,12 @@ def _standing(route: Route) -> set[str]:
         codes.add("not_signed_in")
     if route.who == "admin":
         codes.add("forbidden")
+    if "{" in route.path:
+        codes.add("not_found")
+    if route.store is not None:  # a body is read before anybody knows whether it is wanted
+        codes |= {"malformed", "too_large", "request_timeout"}
     if route.takes is not None:
-        codes |= {"malformed", "too_large", "unsupported_media_type", "invalid_fields", "unknown_field",
-                  "request_timeout"}
+        codes |= {"unsupported_media_type", "invalid_fields", "unknown_field"}
     if route.query is not None:
         codes |= {"invalid_fields", "unknown_field"}
     if route.method == "POST":
@@ -131,15 +189,67 @@ def _standing(route: Route) -> set[str]:
     return codes
 
 
-def _success(route: Route, schemas: dict[Any, Any]) -> dict[str, Any]:
-    if route.status == 204 or route.gives is None:
-        return {"description": "Done." if route.status == 204 else "The answer."}
-    properties: dict[str, Any] = {"data": schemas[route.gives]}
+def _statuses(routes: Sequence[Route]) -> list[int]:
+    return sorted({status for route in routes for status in _codes(route)})
+
+
+def _problem_name(status: int) -> str:
+    return f"Problem{status}"
+
+
+def _problem(status: int) -> dict[str, Any]:
+    """What every problem of this status looks like."""
+    codes = sorted(code for code, (usual, _) in CODES.items() if usual == status)
+    told = {"$ref": "#/components/schemas/ProblemBody"}
+    return {
+        "description": _told(codes),
+        "headers": _headers(*_BELONG.get(status, ())),
+        "content": {CONTENT_TYPE: {"schema": {"allOf": [told, {"properties": {"status": {"const": status}}}]}}},
+    }
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-ID", *names)}
+
+
+def _success(route: Route, routes: Sequence[Route], made: Schemas) -> dict[str, Any]:
+    if route.status == 204:
+        return {"description": "Done.", "headers": _headers()}
+    answer: dict[str, Any] = {
+        "description": "The answer.",
+        "headers": _headers("Location") if route.status == 201 else _headers(),
+        "content": {route.media: {"schema": _given(route, made)}},
+    }
+    links = {_operation_id(other): {"operationId": _operation_id(other), **handed}
+             for other in routes for handed in _handed(route, other)}
+    return {**answer, "links": links} if links else answer
+
+
+def _given(route: Route, made: Schemas) -> dict[str, Any]:
+    if route.gives is None:
+        return _WITHOUT_ENVELOPE.get(route.media, {"type": "string"})
+    properties: dict[str, Any] = {"data": made.of(route.gives)}
     if route.listing:
-        properties = {"data": {"type": "array", "items": schemas[route.gives]}, "next": {"type": ["string", "null"]}}
+        properties = {"data": {"type": "array", "items": made.of(route.gives)}, "next": {"type": ["string", "null"]}}
     properties |= route.beside
-    made: dict[str, Any] = {"description": "The answer.", "content": {"application/json": {"schema": {
-        "type": "object", "properties": properties, "required": list(properties)}}}}
-    if route.status == 201:
-        made["headers"] = {"Location": {"schema": {"type": "string"}}}
-    return made
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+# -- what leads from one to the other
+
+
+def _handed(route: Route, other: Route) -> Iterator[dict[str, Any]]:
+    """What of the answer of `route` goes into a request to `other`: an item's name in the path, or a token."""
+    given = _fields(route.gives)
+    for name in re.findall(rf"^{re.escape(route.path)}/{{(\w+)}}", other.path):
+        if name in given:
+            at = f"data/0/{name}" if route.listing else f"data/{name}"
+            yield {"parameters": {name: f"$response.body#/{at}"}}
+    for name in sorted(given & _fields(other.takes)):
+        if name.endswith("_token"):
+            yield {"requestBody": {name: f"$response.body#/data/{name}"}}
+
+
+def _fields(kind: Any) -> set[str]:
+    is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    return {item.encode_name for item in msgspec.structs.fields(kind)} if is_struct else set()

@@ -8,7 +8,9 @@ else `reply` makes an ordinary response, and `tests/web/test_ready.py` fails.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 
 from aiohttp import web
@@ -17,16 +19,36 @@ from aiohttp.http import HttpVersion11
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 
-_AHEAD = {200: b"", 201: b"", 202: b""}
+_JSON = "application/json"
+_READY = (200, 201, 202)
+_standing: dict[str, str] = {}
 _date = (0, b"")
 
 
 def prepare_heads(headers: dict[str, str]) -> None:
-    """Makes the standing part of the heads, once."""
-    standing = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    for status in _AHEAD:
-        line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-        _AHEAD[status] = f"{line}{standing}Content-Type: application/json\r\nDate: ".encode("ascii")
+    """The headers that every answer carries."""
+    _standing.update(headers)
+    _ahead.cache_clear()
+
+
+@lru_cache(maxsize=200)
+def _ahead(status: int, content_type: str) -> bytes:
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {it}" for name, it in _standing.items())]
+    if status != HTTPStatus.NO_CONTENT:
+        lines.append(f"Content-Type: {content_type}")
+    return "\r\n".join([*lines, "Date: "]).encode("ascii")
+
+
+def whole(status: int, content_type: str, headers: Mapping[str, str], body: bytes, request_id: str) -> bytes:
+    """The bytes of an answer, head and body. `headers` come from us and hold no line breaks."""
+    parts = [_ahead(status, content_type), _now(), b"\r\nX-Request-ID: ", request_id.encode("ascii")]
+    for name, value in headers.items():
+        parts.append(f"\r\n{name}: {value}".encode("latin-1"))
+    if status == HTTPStatus.NO_CONTENT:
+        parts.append(b"\r\n\r\n")
+    else:
+        parts += (b"\r\nContent-Length: %d\r\n\r\n" % len(body), body)
+    return b"".join(parts)
 
 
 def _now() -> bytes:
@@ -42,7 +64,7 @@ IN_PLACE = all(hasattr(RequestHandler, name) for name in ("_drain_helper", "writ
 
 def possible(request: web.Request, status: int) -> bool:
     """Whether this answer can leave this way."""
-    return (IN_PLACE and status in _AHEAD and request.method != "HEAD" and request.version == HttpVersion11
+    return (IN_PLACE and status in _READY and request.method != "HEAD" and request.version == HttpVersion11
             and request.keep_alive)
 
 
@@ -72,10 +94,9 @@ class ReadyResponse(web.StreamResponse):
         transport = protocol.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
-        whole = b"".join((_AHEAD[self._status], _now(), b"\r\nX-Request-ID: ", self._request_id.encode("ascii"),
-                          b"\r\nContent-Length: %d\r\n\r\n" % len(body), body))
-        transport.write(whole)
-        request._payload_writer.output_size += len(whole)
+        answer = whole(self._status, _JSON, {}, body, self._request_id)
+        transport.write(answer)
+        request._payload_writer.output_size += len(answer)
         self._eof_sent = True
         if protocol.writing_paused:
             await protocol._drain_helper()

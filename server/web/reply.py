@@ -8,6 +8,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from server.web import ready
+from server.web.parts import PartsResponse
 from server.web.route import Answer, Cookie, Listing
 
 _encode = msgspec.json.Encoder().encode
@@ -36,13 +37,19 @@ def encode(data: Any) -> bytes:
 def response(body: bytes | None, status: int, content_type: str, request_id: str,
              extra: dict[str, str] | None = None) -> web.Response:
     """An answer with the standing headers."""
+    headers = standing(content_type if body is not None else None, request_id, extra)
+    return web.Response(body=body, status=status, headers=headers)
+
+
+def standing(content_type: str | None, request_id: str, extra: dict[str, str] | None) -> CIMultiDict[str]:
+    """The headers that every answer carries, and its own."""
     headers = CIMultiDict(_API_HEADERS)
     headers["X-Request-ID"] = request_id
-    if body is not None:
+    if content_type is not None:
         headers["Content-Type"] = content_type
     if extra:
         headers.update(extra)
-    return web.Response(body=body, status=status, headers=headers)
+    return headers
 
 
 def of(answer: Answer, request: web.Request, request_id: str, secure: bool, plain: bool) -> web.StreamResponse:
@@ -51,6 +58,8 @@ def of(answer: Answer, request: web.Request, request_id: str, secure: bool, plai
     `secure`: the outside speaks https, for the cookies. `plain`: something else adds headers to responses, so it must
     be one of aiohttp's own.
     """
+    if answer.parts is not None:
+        return PartsResponse(answer.parts, answer.status, standing(answer.content_type, request_id, answer.headers))
     body = None if answer.status == 204 else answer.raw if answer.raw is not None else encode(answer.data)
     bare = not (plain or answer.cookies or answer.headers or answer.location)
     if bare and body is not None and answer.content_type == _JSON and ready.possible(request, answer.status):

@@ -1,7 +1,7 @@
 """A route is declared once; validation, OpenAPI, limits and tests come from the declaration."""
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -28,10 +28,11 @@ class Member:
 class Call:
     """One request on its way through the five steps."""
 
-    __slots__ = ("request", "request_id", "address", "member", "body", "query", "id", "name", "stamp")
+    __slots__ = ("_request", "request_id", "address", "content_type", "member", "body", "query", "id", "name", "stamp")
 
-    def __init__(self, request: web.Request, request_id: str, address: str) -> None:
-        self.request = request
+    def __init__(self, request: web.Request | None, request_id: str, address: str) -> None:
+        self._request = request
+        self.content_type = request.content_type if request else ""
         self.request_id = request_id
         self.address = address
         self.member: Member | None = None
@@ -40,6 +41,12 @@ class Call:
         self.id = 0  # of the path
         self.name = ""  # of the path
         self.stamp = 0  # of the memory that `recall` looked into, for `load` to fill it rightly
+
+    @property
+    def request(self) -> web.Request:
+        """aiohttp's request, which is not there on the express lane."""
+        assert self._request is not None
+        return self._request
 
     @property
     def me(self) -> Member:
@@ -65,15 +72,20 @@ class Cookie:
 
 @dataclass(slots=True)
 class Answer:
-    """What a route gives: `data` in the envelope, or `raw`, a whole body that is ready."""
+    """What a route gives: `data` in the envelope, or `raw`, a whole body that is ready, or one in `parts`.
+
+    `about`: whose data stands in it, where no token has said so.
+    """
 
     data: Any = None
     status: int = 200
     location: str | None = None
     raw: bytes | None = None
+    parts: AsyncGenerator[bytes, None] | None = None
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
     cookies: list[Cookie] = field(default_factory=list)
+    about: int | None = None
 
 
 @dataclass(slots=True)
@@ -89,10 +101,10 @@ class Route:
     """One method on one path.
 
     A reading route has `load(tx, call)`, and `recall(call)` when it can often answer from memory; one that speaks of
-    the server itself has `tell(call)`. A writing route has `store(tx, call, prepared)`, and `prepare(call)` for what is
-    slow (other services, hashing). `store` returns an `Answer`, or returns a `Problem` whose effects are kept (a raised
-    one rolls everything back). `finish(call, answer)` adds what may never be stored (tokens); an idempotent answer is
-    kept as it was before.
+    the server itself has `tell(call)`, one whose answer goes on and on `stream(call)`. A writing route has
+    `store(tx, call, prepared)`, and `prepare(call)` for what is slow (other services, hashing). `store` returns an
+    `Answer`, or returns a `Problem` whose effects are kept (a raised one rolls everything back). `finish(call, answer)`
+    adds what may never be stored (tokens); an idempotent answer is kept as it was before.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -103,12 +115,16 @@ class Route:
     status: int = 200
     takes: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)  # of requests that it reads, as OpenAPI describes them
     listing: bool = False
     beside: Mapping[str, Any] = field(default_factory=dict)  # what stands beside `data`, as JSON schemas
+    media: str = "application/json"  # what the answer is; without `gives` it is not in the envelope
+    given_with: tuple[int, ...] = ()  # other statuses under which the answer may come as well
     problems: tuple[str, ...] = ()
     also: tuple[tuple[int, str], ...] = ()  # codes that come with another status here than their own
     limit: Literal["read", "write", "signup", "login", "none"] | None = None
     body_optional: bool = False
+    cookie: str | None = None  # one that stands in for the body
     beside_body: Callable[[Call], bytes] | None = None  # what else than the body makes it another request (a cookie)
     stores: Any = None  # the type of what `finish` takes, when it differs from `gives`
     load: Callable[[Any, Call], Awaitable[Answer]] | None = None
@@ -117,6 +133,9 @@ class Route:
     prepare: Callable[[Call], Awaitable[Any]] | None = None
     store: Callable[[Any, Call, Any], Awaitable[Answer | Problem]] | None = None
     finish: Callable[[Call, Answer], Answer] | None = None
+    stream: Callable[[Call], Awaitable[web.StreamResponse]] | None = None
+    # Whether the express lane may take it: nothing of it looks at `call.request`, and its `prepare` awaits nothing.
+    express: bool = False
 
     @property
     def rate(self) -> str:
@@ -127,3 +146,17 @@ class Route:
     def key(self) -> str:
         """Its name in metrics, logs and idempotency scopes."""
         return f"{self.method} {self.path}"
+
+
+def bearer(header: str | None) -> str:
+    """The token of an Authorization header (RFC 6750); raises Problem 401."""
+    scheme, _, token = (header or "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise unauthorized()
+    return token
+
+
+def unauthorized() -> Problem:
+    """The one answer to every request without a good access token, whatever is wrong with it."""
+    return Problem("not_signed_in", "The access token is missing, expired or revoked: send "
+                   "'Authorization: Bearer <access token>', refresh the token, or sign in again.")

@@ -14,6 +14,7 @@ class Result:
     """What a round measured."""
 
     seconds: float
+    cpu: float = 0.0  # seconds of the server's processor
     latencies: list[float] = field(default_factory=list)
     failures: int = 0
 
@@ -21,6 +22,11 @@ class Result:
     def per_second(self) -> float:
         """Answers per second."""
         return len(self.latencies) / self.seconds
+
+    @property
+    def cost(self) -> float:
+        """Seconds of the server's processor for an answer: less noisy than the rate on a machine that others use."""
+        return self.cpu / len(self.latencies)
 
     def percentile(self, share: float) -> float:
         """Seconds that so many of the answers took at the most."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.data import SECRET
@@ -13,6 +14,7 @@ from tests.bench.data import SECRET
 ROOT = Path(__file__).resolve().parents[2]
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = {CORES[0]}, {CORES[-1]}
+TICKS = os.sysconf("SC_CLK_TCK")
 
 EMPTY = """
 import asyncio, sys, uvloop
@@ -31,8 +33,24 @@ uvloop.run(main())
 """
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that is measured."""
+
+    port: int
+    pid: int
+
+    def cpu(self) -> float:
+        """Seconds of processor that it has used."""
+        return sum(map(int, Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13])) / TICKS
+
+    def memory(self) -> int:
+        """Bytes that it holds."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 @contextmanager
-def _process(command: list[str], environ: dict[str, str], one_core: bool) -> Iterator[int]:
+def _process(command: list[str], environ: dict[str, str], one_core: bool) -> Iterator[Server]:
     def pin() -> None:
         if one_core:
             os.sched_setaffinity(0, SERVER_CORE)
@@ -40,7 +58,8 @@ def _process(command: list[str], environ: dict[str, str], one_core: bool) -> Ite
                                env={**os.environ, **environ}, preexec_fn=pin)
     assert process.stdout is not None
     try:
-        yield next(int(line.rpartition(":")[2]) for line in process.stdout if "ready at" in line)
+        port = next(int(line.rpartition(":")[2]) for line in process.stdout if "ready at" in line)
+        yield Server(port, process.pid)
     finally:
         process.terminate()
         process.wait(10)
@@ -48,17 +67,18 @@ def _process(command: list[str], environ: dict[str, str], one_core: bool) -> Ite
 
 
 @contextmanager
-def empty_handler(one_core: bool = True) -> Iterator[int]:
-    """The baseline: aiohttp on uvloop with a handler that gives `web.json_response({})`; its port."""
-    with _process([sys.executable, "-c", EMPTY], {}, one_core) as port:
-        yield port
+def empty_handler(one_core: bool = True) -> Iterator[Server]:
+    """The baseline: aiohttp on uvloop with a handler that gives `web.json_response({})`."""
+    with _process([sys.executable, "-c", EMPTY], {}, one_core) as server:
+        yield server
 
 
 @contextmanager
-def foyer(database: Path, one_core: bool = True, **environ: str) -> Iterator[int]:
-    """A Foyer on the database, without limits; its port."""
+def foyer(database: Path, one_core: bool = True, program: Sequence[str] = ("run.py",),
+          **environ: str) -> Iterator[Server]:
+    """A Foyer on the database, without limits."""
     given = {"FOYER_AUTH_SECRET": SECRET, "FOYER_AUTH_ACCESS_MINUTES": "600", "FOYER_LIMITS_ENABLED": "no",
              "FOYER_AUTH_BCRYPT_COST": "4", **environ}
-    command = [sys.executable, "run.py", "serve", "--port", "0", "--database", f"sqlite:{database}"]
-    with _process(command, given, one_core) as port:
-        yield port
+    command = [sys.executable, *program, "serve", "--port", "0", "--database", f"sqlite:{database}"]
+    with _process(command, given, one_core) as server:
+        yield server

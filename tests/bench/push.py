@@ -71,8 +71,8 @@ async def _measure(path: Path, tokens: list[str], sockets: int, samples: int) ->
     environ = {"FOYER_CLEARBIT_URL": f"http://127.0.0.1:{port}", "FOYER_CLEARBIT_API_SECRET": "a key",
                "FOYER_ENRICHMENT_PROVIDERS": "clearbit"}
     loop = asyncio.get_running_loop()
-    with foyer(path, False, **environ) as server_port:
-        url = f"http://127.0.0.1:{server_port}"
+    with foyer(path, False, **environ) as server:
+        url = f"http://127.0.0.1:{server.port}"
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             idle = [await _idle(session, url, token) for token in tokens[:sockets]]
             tasks = []

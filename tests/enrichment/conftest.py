@@ -15,7 +15,7 @@ def ahead(monkeypatch: pytest.MonkeyPatch) -> Ahead:
     """The clock of every server that the test starts from now on."""
     clock = Ahead()
     clocks = Clocks(steady=clock.steady, wall=clock.wall)
-    for name in ("Hunter", "Clearbit"):
+    for name in ("Hunter", "Clearbit", "Gravatar"):
         monkeypatch.setattr(serving, name, partial(getattr(serving, name), clocks=clocks))
     for name in ("open_database", "Foyer"):
         monkeypatch.setattr(serving, name, partial(getattr(serving, name), clock=clock.now_ms))

@@ -1,4 +1,4 @@
-"""Every position of both stand-ins, from sign-up to the member's events: one `enriched`, the right status, no leak."""
+"""Every position of the stand-ins, from sign-up to the member's events: one `enriched`, the right status, no leak."""
 from __future__ import annotations
 
 from typing import Any
@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from server.providers.clearbit import Clearbit
+from server.providers.gravatar import Gravatar, hashed
 from server.providers.hunter import Hunter
 from tests.conftest import Serve
 from tests.enrichment.support import Ahead, asked, last_errors, me, settled, the_answer, told
-from tests.providers.test_positions import CLEARBIT, HUNTER_FIND, VERIFIER
+from tests.providers.test_positions import CLEARBIT, GRAVATAR, HUNTER_FIND, VERIFIER
 from tests.support import PASSWORD, Served
 
 # The waits are skipped by the clock. A short one would let the pause after a rate limit count as attempts.
@@ -26,13 +27,13 @@ REJECTED = ("invalid", "disposable")
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for call in (Clearbit.find, Hunter.find):
+    for call in (Clearbit.find, Hunter.find, Gravatar.find):
         monkeypatch.setattr(call, "__defaults__", (2.0,))
 
 
 def shorten(monkeypatch: pytest.MonkeyPatch, position: str) -> None:
     if position == "hang":
-        for call in (Clearbit.find, Hunter.find):
+        for call in (Clearbit.find, Hunter.find, Gravatar.find):
             monkeypatch.setattr(call, "__defaults__", (0.1,))
 
 
@@ -40,6 +41,7 @@ async def no_leak(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     texts = [record.getMessage() + (record.exc_text or "") for record in caplog.records] + await last_errors(served)
     for text in texts:
         assert "grace.hopper" not in text.lower() and "stand-in" not in text and "%40" not in text, text
+        assert hashed(ADDRESS) not in text, text
 
 
 def shape(answer: Any, provider: str | None) -> None:
@@ -101,6 +103,25 @@ async def test_hunter(position: str, serve: Serve, ahead: Ahead, monkeypatch: py
     await filled_as_told(served, session, answer)
     assert await asked(served, "hunter", "find") in counts(position, 2 if kind in AGAIN else 1)
     assert await asked(served, "clearbit", "find") == 0
+    assert (await served.api.calls(served.sandbox, "elsewhere"))["total"] == 0
+    await no_leak(served, caplog)
+
+
+@pytest.mark.parametrize("position", GRAVATAR)
+async def test_gravatar(position: str, serve: Serve, ahead: Ahead, monkeypatch: pytest.MonkeyPatch,
+                        caplog: pytest.LogCaptureFixture) -> None:
+    shorten(monkeypatch, position)
+    served = await serve(ATTEMPTS | {"enrichment.providers": "gravatar"})
+    await served.api.switch(served.sandbox, "hunter", verifier="valid")
+    await served.api.switch(served.sandbox, "gravatar", profile=position)
+    session = await sign_up(served)
+    answer = await the_answer(served, session, ahead)
+    kind = GRAVATAR[position]["kind"]
+    assert answer["status"] == OVER.get(kind, "failed")
+    shape(answer, "gravatar" if kind == "found" else None)
+    await filled_as_told(served, session, answer)
+    assert await asked(served, "gravatar", "profile", ADDRESS) in counts(position, 2 if kind in AGAIN else 1)
+    assert await asked(served, "clearbit", "find") == await asked(served, "hunter", "find") == 0
     assert (await served.api.calls(served.sandbox, "elsewhere"))["total"] == 0
     await no_leak(served, caplog)
 

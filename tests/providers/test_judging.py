@@ -12,6 +12,7 @@ import pytest
 from server.core.clock import iso
 from server.providers.clearbit import Clearbit
 from server.providers.clearbit import judge_combined as judge_clearbit
+from server.providers.gravatar import Gravatar, hashed, judge_profile
 from server.providers.http import Answer, ProviderHttp
 from server.providers.hunter import Hunter, judge_combined, judge_verifier
 from server.providers.waits import quota_wait, told_wait
@@ -44,6 +45,12 @@ def test_retry_after(value: str, wait: float | None) -> None:
     ("inf", None), ("-1", None), (f"{NOW + 2.5}", 2.5), ("9" * 30, None)])
 def test_rate_limit_reset(value: str, wait: float | None) -> None:
     assert told_wait(Answer(429, {"X-RateLimit-Reset": value}, b""), NOW) == wait
+
+
+def test_the_end_of_a_budget_is_not_the_end_of_a_fault() -> None:
+    for judge in (judge_clearbit, judge_profile, judge_combined, judge_verifier):
+        assert judge(answer(503, X_RateLimit_Reset=str(int(NOW) + 40)), NOW).wait is None
+        assert judge(answer(503, X_RateLimit_Reset=str(int(NOW) + 40), Retry_After="5"), NOW).wait == 5.0
 
 
 @pytest.mark.parametrize("ahead, wait", [
@@ -94,6 +101,44 @@ def test_hunter_envelopes(body: object, kind: str) -> None:
     ({"error": "x"}, "not_found"), ({"error": {"type": "unknown_route"}}, "broken"), (b"404: Not Found", "broken")])
 def test_clearbit_404(body: object, kind: str) -> None:
     assert judge_clearbit(answer(404, body), NOW).kind == kind
+
+
+@pytest.mark.parametrize("body, kind", [
+    (None, "not_found"), ({}, "not_found"), ({"error": "Profile not found"}, "not_found"),
+    ({"error": "Profile is disabled", "code": "disabled"}, "not_found"), ({"code": "rest_no_route"}, "broken"),
+    (["x"], "broken"), (b"404: Not Found", "broken")])
+def test_gravatar_404(body: object, kind: str) -> None:
+    assert judge_profile(answer(404, body), NOW).kind == kind
+
+
+@pytest.mark.parametrize("body, kind", [
+    ({}, "broken"), ({"hash": None}, "broken"), ({"hash": 5, "display_name": "Ada"}, "broken"), ([], "broken"),
+    ({"error": "Profile not found"}, "broken"), ({"hash": "x"}, "not_found"),
+    ({"hash": "x", "display_name": "Ada"}, "found"), ({"hash": "x", "links": [{"url": "https://a.b/"}]}, "found")])
+def test_gravatar_profiles(body: object, kind: str) -> None:
+    assert judge_profile(answer(200, body), NOW).kind == kind
+
+
+@pytest.mark.parametrize("url, handles", [
+    ("https://github.com/ada", {"github": "ada"}), ("http://www.github.com/ada-l/?tab=x", {"github": "ada-l"}),
+    ("https://x.com/ada_l", {"twitter": "ada_l"}), ("https://mobile.twitter.com/@ada#x", {"twitter": "ada"}),
+    ("https://uk.linkedin.com/in/ada-l%C3%A9-1/", {"linkedin": "in/ada-l%C3%A9-1"}),
+    ("https://www.linkedin.com/company/ada", {"linkedin": "company/ada"}), ("https://github.com/ada/engine", {}),
+    ("https://github.com/", {}), ("https://github.com.evil.example/ada", {}), ("https://notgithub.com/ada", {}),
+    ("https://evil.example/?https://github.com/ada", {}), ("https://x.com/i/user/1", {}), ("ftp://github.com/ada", {}),
+    ("https://linkedin.com/in/..", {}), ("https://github.com/ada\n", {}), ("https://gıthub.com/ada", {}),
+    ("https://github.com/" + "a" * 101, {}), ("https://ada.tumblr.example/", {}), (None, {}), (7, {})])
+def test_gravatar_handles(url: object, handles: dict[str, str]) -> None:
+    accounts = [{"service_type": "x", "url": url, "is_hidden": False}]
+    outcome = judge_profile(answer(200, {"hash": "x", "job_title": "Clerk", "verified_accounts": accounts}), NOW)
+    assert outcome.fields == {"title": "Clerk"} | ({"handles": handles} if handles else {})
+
+
+def test_what_somebody_hides_at_gravatar_stays_hidden() -> None:
+    accounts = [{"url": "https://github.com/hidden", "is_hidden": True}, {"url": "https://github.com/shown"},
+                {"url": "https://github.com/second"}, {"url": "https://x.com/hidden", "is_hidden": "yes"}]
+    outcome = judge_profile(answer(200, {"hash": "x", "verified_accounts": accounts}), NOW)
+    assert outcome.fields == {"handles": {"github": "shown"}}
 
 
 async def test_a_mail_providers_own_company_is_nobodys_employer() -> None:
@@ -150,3 +195,21 @@ async def test_above_its_own_pace_it_does_not_ask(http: ProviderHttp, network: A
     assert [each.asked for each in outcomes] == [True] * 10 + [False] * 2
     assert outcomes[-1].kind == "limited" and outcomes[-1].reason == "own pace" and network.calls == 10
     assert hunter.describe()["state"] == "ready"
+
+
+@pytest.mark.parametrize("key, most", [("", 100), ("k", 1000)])
+async def test_gravatars_hour_is_kept(key: str, most: int, http: ProviderHttp, network: Any, time: Any) -> None:
+    gravatar = Gravatar(http, "https://api.gravatar.example", key, paced=True, clocks=time.clocks)
+    network.get(f"https://api.gravatar.example/v3/profiles/{hashed(ADA)}", status=404, repeat=True)
+    began, outcomes = time.at, []
+    for _ in range(most + 1):
+        time.at += 0.11
+        outcomes.append(await gravatar.find(ADA))
+    assert [each.asked for each in outcomes] == [True] * most + [False] and network.calls == most
+    last = outcomes[-1]
+    assert (last.kind, last.reason) == ("limited", "own pace") and last.wait is not None and last.wait > 3400
+    assert gravatar.describe() == {
+        "state": "ready", "reason": "limited", "until": iso(int((time.clocks.wall() + last.wait) * 1000))}
+    assert time.at - began < most / 8  # nobody waited in here for the hour to end
+    time.at += last.wait + 0.01
+    assert (await gravatar.find(ADA)).asked and gravatar.describe()["reason"] == ""

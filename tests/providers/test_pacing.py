@@ -36,6 +36,17 @@ async def test_the_minute_counts_as_well(time: Any) -> None:
     assert calls[-1] - calls[0] < 125
 
 
+async def test_the_window_may_be_another(time: Any) -> None:
+    pace = Pace(10, 30, time.clocks, 3600.0)
+    calls: list[float] = []
+    for _ in range(61):
+        assert await pace.slot(1e6)
+        calls.append(time.at)
+    for first, later in zip(calls, calls[30:]):
+        assert later - first >= 3600.0
+    assert calls[-1] - calls[0] < 7210
+
+
 async def test_those_who_wait_have_taken_their_place(time: Any) -> None:
     slept: list[float] = []
 

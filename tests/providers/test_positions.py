@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from server.providers.clearbit import Clearbit
+from server.providers.gravatar import Gravatar
 from server.providers.http import ProviderHttp
 from server.providers.hunter import Hunter
 from server.providers.outcome import Outcome
@@ -71,6 +72,15 @@ CLEARBIT = COMMON | PEOPLE | {
     "429-skewed": limited(120.0), "451": CLAIMED,
 }
 
+GRAVATAR = COMMON | {
+    "found": FOUND, "unknown-keys": FOUND, "other-hash": FOUND, "accounts-hidden": FOUND, "accounts-null": FOUND,
+    "wrong-types": FOUND, "hostile": FOUND, "empty-strings": NOBODY, "null-leaves": NOBODY, "no-hash": BROKEN,
+    "400": NOBODY, "401": KEY_OFF, "402": {"kind": "off", "reason": "quota"}, "403": KEY_OFF, "404": NOBODY,
+    "404-disabled": NOBODY, "404-empty": NOBODY, "404-no-route": BROKEN, "422": NOBODY, "429": {"kind": "limited"},
+    "429-soon": {"kind": "limited"}, "429-bare": {"kind": "limited"}, "429-retry-after": limited(11.0),
+    "429-skewed": limited(3620.0), "451": CLAIMED,
+}
+
 
 def check(outcome: Outcome, expected: dict[str, Any]) -> None:
     assert {name: getattr(outcome, name) for name in expected} == expected
@@ -107,8 +117,17 @@ async def test_clearbit_find(position: str, sandbox: Sandbox, http: ProviderHttp
     check(await clearbit.find(ADA, patience(position)), CLEARBIT[position])
 
 
+@pytest.mark.parametrize("position", GRAVATAR)
+async def test_gravatar_profile(position: str, sandbox: Sandbox, http: ProviderHttp, switch: Any) -> None:
+    await switch("gravatar", {"profile": [position]})
+    for key in (KEY, ""):
+        gravatar = Gravatar(http, sandbox.url + "/gravatar", key, paced=False)
+        check(await gravatar.find(ADA, patience(position)), GRAVATAR[position])
+
+
 @pytest.mark.parametrize("provider, endpoint, table", [
-    ("hunter", "verifier", VERIFIER), ("hunter", "find", HUNTER_FIND), ("clearbit", "find", CLEARBIT)])
+    ("hunter", "verifier", VERIFIER), ("hunter", "find", HUNTER_FIND), ("clearbit", "find", CLEARBIT),
+    ("gravatar", "profile", GRAVATAR)])
 async def test_no_position_is_without_expectation(provider: str, endpoint: str, table: dict[str, Any],
                                                   control: aiohttp.ClientSession) -> None:
     async with control.get(f"/_switch/{provider}") as response:
@@ -146,6 +165,16 @@ async def test_429_names_the_end_of_the_window(sandbox: Sandbox, http: ProviderH
     assert outcome.wait is not None and 30 < outcome.wait <= 40
 
 
+async def test_gravatars_window_is_an_hour(sandbox: Sandbox, http: ProviderHttp, switch: Any) -> None:
+    await switch("gravatar", {"profile": ["429"]})
+    gravatar = Gravatar(http, sandbox.url + "/gravatar", "", paced=False)
+    outcome = await gravatar.find(ADA)
+    assert outcome.wait is not None and 2390 < outcome.wait <= 2400
+    held = await gravatar.find("eve@lovelace.example")
+    assert held.wait is not None and (held.kind, held.asked) == ("limited", False) and held.wait > 2380
+    assert gravatar.describe()["reason"] == "limited"
+
+
 async def test_hostile_content_is_cleaned_on_the_way(sandbox: Sandbox, http: ProviderHttp, switch: Any) -> None:
     await switch("clearbit", {"find": ["hostile"]})
     outcome = await Clearbit(http, sandbox.url + "/clearbit", KEY, paced=False).find(ADA)
@@ -155,9 +184,14 @@ async def test_hostile_content_is_cleaned_on_the_way(sandbox: Sandbox, http: Pro
     assert outcome.fields["handles"] == {"twitter": "ada"}
     assert outcome.fields["bio"] == "b" * 1000
     assert set(outcome.fields) == {"name", "location", "bio", "company", "handles"}
+    await switch("gravatar", {"profile": ["hostile"]})
+    of_gravatar = await Gravatar(http, sandbox.url + "/gravatar", KEY, paced=False).find(ADA)
+    assert of_gravatar.fields == outcome.fields | {"company": "<script>x</script>"}
 
 
 async def test_wrong_types_cost_only_their_own_field(sandbox: Sandbox, http: ProviderHttp, switch: Any) -> None:
     await switch("hunter", {"find": ["wrong-types"]})
     outcome = await Hunter(http, sandbox.url + "/hunter", KEY, paced=False).find(ADA)
     assert outcome.fields == {"title": "Clerk"}
+    await switch("gravatar", {"profile": ["wrong-types"]})
+    assert (await Gravatar(http, sandbox.url + "/gravatar", KEY, paced=False).find(ADA)).fields == {"title": "Clerk"}

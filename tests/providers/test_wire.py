@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from server.providers.clearbit import Clearbit
+from server.providers.gravatar import Gravatar, hashed
 from server.providers.http import Answer, ProviderHttp
 from server.providers.hunter import Hunter
 from server.providers.outcome import Outcome
@@ -72,11 +73,30 @@ async def test_the_request_of_each_call(serve: Serve, http: ProviderHttp) -> Non
     assert [request.headers.get("Authorization") for request in seen] == [None, None, f"Bearer {KEY}"]
 
 
+@pytest.mark.parametrize("key, header", [("", None), (KEY, f"Bearer {KEY}")])
+async def test_of_the_address_gravatar_is_told_the_hash_alone(key: str, header: str | None, serve: Serve,
+                                                              http: ProviderHttp) -> None:
+    seen: list[web.Request] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append(request)
+        return web.json_response({"error": "Profile not found"}, status=404)
+    url = await serve(handler)
+    for email in ("MyEmailAddress@example.com ", "myemailaddress@example.com"):
+        assert (await Gravatar(http, url + "/base/", key, paced=False).find(email)).kind == "not_found"
+    of_the_documentation = "84059b07d4be67b806386c0aad8070a23f18836bbaae342275dc0a83414c32ee"
+    assert [request.path_qs for request in seen] == [f"/base/v3/profiles/{of_the_documentation}"] * 2
+    for request in seen:
+        assert request.headers.get("Authorization") == header
+        assert "myemailaddress" not in str(request.headers).lower()
+
+
 async def test_no_redirect_is_followed(sandbox: Sandbox, http: ProviderHttp, control: aiohttp.ClientSession,
                                        switch: Any) -> None:
-    for provider, endpoint in (("hunter", "verifier"), ("hunter", "find"), ("clearbit", "find")):
+    for provider, endpoint in (("hunter", "verifier"), ("hunter", "find"), ("clearbit", "find"),
+                               ("gravatar", "profile")):
         await switch(provider, {endpoint: ["redirect"]})
-        client = {"hunter": Hunter, "clearbit": Clearbit}[provider](
+        client = {"hunter": Hunter, "clearbit": Clearbit, "gravatar": Gravatar}[provider](
             http, f"{sandbox.url}/{provider}", KEY, paced=False)
         ask = client.verify if isinstance(client, Hunter) and endpoint == "verifier" else client.find
         assert (await ask(ADA)).kind == "broken"
@@ -93,8 +113,13 @@ async def test_neither_key_nor_address_in_any_log(sandbox: Sandbox, http: Provid
         outcomes = [await hunter.verify(ADA), await hunter.find(ADA)]
         assert all(ADA not in repr(each) and KEY not in repr(each) for each in outcomes)
         assert KEY not in repr(hunter.describe())
+    for position in ("401", "500-html", "429", "reset", "cut-json", "cut-body", "redirect", "451", "huge", "found"):
+        await switch("gravatar", {"profile": [position]})
+        gravatar = Gravatar(http, sandbox.url + "/gravatar", KEY, paced=False)
+        outcome = await gravatar.find(ADA)
+        assert hashed(ADA) not in repr(outcome) and KEY not in repr(outcome) + repr(gravatar.describe())
     assert caplog.records
-    assert KEY not in caplog.text and "lovelace" not in caplog.text
+    assert KEY not in caplog.text and "lovelace" not in caplog.text and hashed(ADA) not in caplog.text
 
 
 async def test_nobody_listens(http: ProviderHttp) -> None:

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from server.sandbox.app import Sandbox, start
+from server.sandbox.people import hashed
 
 
 class Ask:
@@ -35,6 +36,9 @@ class Ask:
 
     async def find(self, email: str, provider: str = "clearbit", **more: Any) -> tuple[int, Any]:
         return (await self(f"/{provider}/v2/combined/find", email=email, **more))[:2]
+
+    async def profile(self, email: str, **more: Any) -> tuple[int, Any, dict[str, str]]:
+        return await self(f"/gravatar/v3/profiles/{hashed(email)}", **more)
 
 
 @pytest.fixture

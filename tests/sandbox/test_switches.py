@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 
 from server.sandbox.app import make_app, start
+from server.sandbox.people import hashed
 from server.sandbox.stage import Stage
 
 ADA, EVE = "ada@lovelace.example", "eve@lovelace.example"
@@ -79,6 +80,19 @@ async def test_calls_are_counted_and_nobody_is_listed(ask: Any) -> None:
     assert (await ask("/_calls/hunter"))[1]["total"] == 0
 
 
+async def test_calls_of_gravatar_are_counted_by_address_although_only_hashes_arrive(ask: Any) -> None:
+    await ask.switch("gravatar", profile=["429", "404"])
+    for email in (ADA, ADA, EVE):
+        await ask.profile(email)
+    await ask("/gravatar/v3/profiles/ada@lovelace.example")
+    assert (await ask("/_calls/gravatar"))[1] == {"total": 4, "endpoints": {
+        "profile": {"total": 4, "positions": {"429": 2, "404": 1, "malformed": 1}}}}
+    assert (await ask("/_calls/gravatar", email=" ADA@lovelace.example"))[1] == {"total": 2, "endpoints": {
+        "profile": {"total": 2, "positions": {"429": 1, "404": 1}}}}
+    await ask.switch("gravatar", per_minute=1)
+    assert [(await ask.profile(ADA))[0] for _ in range(2)] == [200, 429]
+
+
 async def test_a_delay_holds_answers_back(ask: Any) -> None:
     await ask.switch("clearbit", delay=0.1)
     began = time.monotonic()
@@ -134,15 +148,15 @@ def test_the_oldest_addresses_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def test_every_position_of_every_endpoint_plays_without_an_error(ask: Any, caplog: Any) -> None:
-    paths = {"verifier": "email-verifier", "find": "combined/find", "people": "people/find",
-             "companies": "companies/find", "account": "account"}
-    for provider in ("hunter", "clearbit"):
+    paths = {"verifier": "v2/email-verifier", "find": "v2/combined/find", "people": "v2/people/find",
+             "companies": "v2/companies/find", "account": "v2/account", "profile": f"v3/profiles/{hashed(ADA)}"}
+    for provider in ("hunter", "clearbit", "gravatar"):
         positions = (await ask(f"/_switch/{provider}"))[1]["positions"]
         for endpoint, names in positions.items():
             for name in (name for name in names if name != "hang"):
                 await ask.switch(provider, **{endpoint: [name]})
                 try:
-                    await ask(f"/{provider}/v2/{paths[endpoint]}", email=ADA, domain="b.example")
+                    await ask(f"/{provider}/{paths[endpoint]}", email=ADA, domain="b.example")
                 except (aiohttp.ClientError, OSError, ValueError, RecursionError):
                     pass  # that is what some of them are for
                 counts = (await ask(f"/_calls/{provider}"))[1]["endpoints"][endpoint]

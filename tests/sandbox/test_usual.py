@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from server import settings
 from server.sandbox import bodies
-from server.sandbox.people import normalised, person_of
+from server.sandbox.command import settings_lines
+from server.sandbox.people import hashed, normalised, person_of
 
 ROOT = Path(__file__).parents[2]
 ADA = "ada@lovelace.example"
@@ -152,6 +154,36 @@ async def test_single_records(ask: Any) -> None:
     assert (await ask("/hunter/v2/companies/find"))[0] == 400
 
 
+async def test_gravatar_tells_more_to_those_with_a_key(ask: Any) -> None:
+    status, public, headers = await ask.profile(ADA, key=None)
+    assert status == 200 and set(public) == {
+        "hash", "display_name", "profile_url", "avatar_url", "avatar_alt_text", "location", "description", "job_title",
+        "company", "verified_accounts", "pronunciation", "pronouns", "section_visibility"}
+    assert len(public["verified_accounts"]) <= 4
+    _, whole, headers_with_key = await ask.profile(ADA)
+    assert public | {"verified_accounts": whole["verified_accounts"]} == {name: whole[name] for name in public}
+    assert set(whole) - set(public) >= {"timezone", "first_name", "last_name", "links", "number_verified_accounts"}
+    assert headers["X-RateLimit-Limit"] == "100" and headers_with_key["X-RateLimit-Limit"] == "1000"
+    assert 0 < int(headers["X-RateLimit-Reset"]) - time.time() <= 3600
+    assert (await ask.profile(ADA, key="bad"))[0] == 401
+
+
+async def test_gravatar_knows_hashes_only(ask: Any) -> None:
+    for identifier in ("ada@lovelace.example", "ada", hashed(ADA)[:32], hashed(ADA).upper()):
+        status, body, _ = await ask(f"/gravatar/v3/profiles/{identifier}")
+        assert (status, body) == (404, {"error": "Profile not found"})
+    assert (await ask("/gravatar/v3/nothing"))[1]["code"] == "rest_no_route"
+
+
+async def test_behind_an_address_is_the_same_person_everywhere(ask: Any) -> None:
+    _, body = await ask.find(ADA)
+    _, profile, _ = await ask.profile(ADA)
+    person = body["person"]
+    assert (profile["display_name"], profile["job_title"], profile["timezone"]) == (
+        person["name"]["fullName"], person["employment"]["title"], person["timeZone"])
+    assert profile["hash"] == hashed(ADA) and "lovelace" not in str(profile)
+
+
 async def test_free_mail_tells_nothing_about_an_employer(ask: Any) -> None:
     _, body = await ask.find("ada@gmail.com")
     assert body["company"] is None and body["person"]["employment"]["name"] is None
@@ -164,6 +196,14 @@ async def test_the_account_counts_what_was_answered(ask: Any) -> None:
         await ask.verify("ada+later@lovelace.example")
     _, body, _ = await ask("/hunter/v2/account")
     assert body["data"]["requests"]["verifications"]["used"] == 1
+
+
+def test_the_settings_that_are_printed_lead_to_the_stand_ins(tmp_path: Path) -> None:
+    (tmp_path / "printed.cfg").write_text(settings_lines("http://127.0.0.1:4711"))
+    made = settings.load(tmp_path / "printed.cfg", {}, {("enrichment", "providers"): "gravatar,clearbit,hunter"})
+    assert [made.hunter.url, made.clearbit.url, made.gravatar.url] == [
+        f"http://127.0.0.1:4711/{name}" for name in ("hunter", "clearbit", "gravatar")]
+    assert not any(made.stand_in(name) for name in ("hunter", "clearbit", "gravatar"))
 
 
 _PROBE = """

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import os
 import struct
 from collections.abc import AsyncIterator
@@ -12,15 +11,37 @@ from typing import Any
 
 import aiohttp
 
+from server.accounts.verification import EMAIL_VERIFIED, Verified
+from server.core.clock import iso
+from server.enrichment.model import ENRICHED, Enriched, Field
+from server.posts.service import POST_LIKED, Liking, LikeNews
 from server.storage import Tx
+from tests import frames
 from tests.support import Served, frame, until
 
 QUIET = {"sandbox.mode": "off", "limits.enabled": "no"}  # the one event of a new member is there at once
 
 
+def _liked(size: int) -> str:
+    return POST_LIKED.encode(LikeNews(1, Liking(2, "x" * size), 1))
+
+
+def _enriched(size: int) -> str:
+    fields = {"bio": Field("x" * size, "clearbit", iso(0))}
+    return ENRICHED.encode(Enriched(status="found", provider="clearbit", attempts=1, updated_at=iso(0),
+                                    next_attempt_at=None, fields=fields))
+
+
+def _verified(size: int) -> str:
+    return EMAIL_VERIFIED.encode(Verified("valid"))
+
+
+DATA = {POST_LIKED.name: _liked, ENRICHED.name: _enriched, EMAIL_VERIFIED.name: _verified}
+
+
 async def many(served: Served, session: Any, count: int, type_: str = "post_liked", size: int = 1) -> None:
-    """Appends events for the member, in one transaction."""
-    data = json.dumps({"text": "x" * size})
+    """Appends events for the member, in one transaction. `size`: of the text in each, where there is one."""
+    data = DATA[type_](size)
 
     async def append(tx: Tx) -> None:
         for _ in range(count):
@@ -70,7 +91,12 @@ class Raw:
             size = struct.unpack(">H", await self.reader.readexactly(2))[0]
         elif size == 127:
             size = struct.unpack(">Q", await self.reader.readexactly(8))[0]
-        return head[0] & 15, await self.reader.readexactly(size)
+        opcode, payload = head[0] & 15, await self.reader.readexactly(size)
+        if opcode == 1:
+            frames.judge(payload)
+        elif opcode == 8:
+            frames.judge_code(int.from_bytes(payload[:2], "big"))
+        return opcode, payload
 
     async def close_code(self) -> int | None:
         """Reads on to the closing frame; None when the connection ends without one."""

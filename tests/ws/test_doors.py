@@ -61,7 +61,7 @@ async def test_pings_of_the_protocol_do_not_prolong_the_time_to_say_who_one_is(
     assert payload[:2] == (4408).to_bytes(2, "big")
 
 
-BAD_TOKENS = ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", "\0", "é", " ", "x" * 4096]
+BAD_TOKENS = ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", "\0", "é", " ", "x" * 60_000]
 
 
 @pytest.mark.parametrize("token", BAD_TOKENS)

@@ -21,7 +21,7 @@ BAD = [
     '{"type":"resume","after":-1}', '{"type":"resume","after":1.25}', '{"type":"resume","after":18446744073709551616}',
     '{"type":"auth"}', '{"type":"auth","token":1}', '{"type":"auth","token":null}',
     '{"type":"auth","token":"x","after":"7"}', '{"type":"auth","token":"\\ud800"}', '{"type":"auth","token":"\0"}',
-    '{"type":"auth","token":"' + "x" * 60_000 + '"}', '{"type":"pi\0ng"}', "[" * 60_000, '{"a":' * 9_000,
+    '{"type":"pi\0ng"}', "[" * 60_000, '{"a":' * 9_000,
 ]
 
 

@@ -24,7 +24,7 @@ async def test_order_under_writers_at_once_and_to_two_sockets(served: Served) ->
     sockets = [await opened(served, ada, after=1) for _ in range(2)]
     stranger = await opened(served, bob, after=1)
     reading = [asyncio.create_task(numbers(socket, 301)) for socket in sockets]
-    await asyncio.gather(*(many(served, ada, 3, size=random.Random(number).randrange(2000)) for number in range(100)))
+    await asyncio.gather(*(many(served, ada, 3, "email_verified") for _ in range(100)))
     assert await asyncio.gather(*reading) == [list(range(2, 302))] * 2
     await stranger.send_json({"type": "ping"})
     await frame(stranger, "pong")  # and nothing before it
@@ -95,7 +95,7 @@ async def test_who_is_too_slow_is_cut_and_named_in_the_log(serve: Serve, caplog:
     async with raw(served, f"Authorization: Bearer {ada['access_token']}", limit=1024) as deaf:
         await deaf.receive()
         reading = asyncio.create_task(numbers(good, 401))
-        await many(served, ada, 400, type_="file_checked", size=40_000)
+        await many(served, ada, 400, type_="enriched", size=40_000)
         assert await reading == list(range(2, 402))  # the other socket does not suffer
         await good.close()
         await quiet(served)
@@ -107,7 +107,7 @@ async def test_who_is_too_slow_is_cut_and_named_in_the_log(serve: Serve, caplog:
 async def test_a_slow_reader_who_catches_up_in_time_stays(served: Served) -> None:
     ada = await served.api.sign_up("ada")
     async with raw(served, f"Authorization: Bearer {ada['access_token']}", limit=1024) as slow:
-        await many(served, ada, 300, type_="file_checked", size=40_000)
+        await many(served, ada, 300, type_="enriched", size=40_000)
         texts = [(await slow.receive())[1][:60].decode() for _ in range(302)]
     assert [text.partition('"seq":')[2].partition(",")[0] for text in texts[1:]] == [str(n) for n in range(1, 302)]
     await quiet(served)

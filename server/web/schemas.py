@@ -1,0 +1,160 @@
+"""The JSON schemas of what comes and goes: those that msgspec makes of the types, with what the types cannot say.
+
+A word means the same wherever it stands, so what a field is for, and an example of it, is told once per word.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from server.core.errors import CODES
+from server.web.fields import MAX_ID
+from server.web.problems import ProblemBody
+from server.web.route import Route
+
+TEMPLATE = "#/components/schemas/{name}"
+Schema = dict[str, Any]
+
+
+class Word(NamedTuple):
+    """What a field is for, and an example of it."""
+
+    says: str
+    example: Any
+
+
+WORDS = {
+    "username": Word("The member's unique name; without regard to case.", "ada"),
+    "email": Word("The member's own address; shown to nobody else.", "ada@example.org"),
+    "password": Word("The password.", "corr3ct-horse"),
+    "current": Word("The password until now.", "corr3ct-horse"),
+    "new": Word("The password from now on.", "batt3ry-staple"),
+    "name": Word("The member's name as they write it.", "Ada Lovelace"),
+    "title": Word("The title, of a post or of a member.", "Notes on the engine"),
+    "company": Word("Where the member works.", "Analytical Engines"),
+    "location": Word("Where the member lives.", "London"),
+    "bio": Word("What the member says of themselves.", "I write programs for engines that are not built yet."),
+    "site": Word("The member's web site.", "https://example.org/ada"),
+    "avatar_url": Word("The member's picture.", "https://example.org/ada.png"),
+    "birth_date": Word("The member's birthday; shown to nobody else.", "1987-12-10"),
+    "referral_code": Word("The code of the member who brought the newcomer.", "ADA-1843"),
+    "access_token": Word("Goes into `Authorization: Bearer ...`.", "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2lnbmVk"),
+    "refresh_token": Word("Is changed for a new pair of tokens, once.", "1.0.bm9uY2U"),
+    "token": Word("The token of the link in the mail.", "bWFpbGVk"),
+    "text": Word("The text, as it was sent.", "It weaves algebraic patterns."),
+    "link": Word("What the post is about.", "https://example.org/engine"),
+    "author": Word("Only the posts of the member of this name.", "ada"),
+    "q": Word("What the name begins with; without regard to case.", "ad"),
+    "unliked": Word("Only posts that nobody has liked.", False),
+    "sort": Word("Newest first, or most liked first.", "new"),
+    "limit": Word("How many at most.", 20),
+    "cursor": Word("The `next` of the page before; opaque.", None),
+    "after": Word("Only what has a higher number.", 0),
+    "seq": Word("The number of an event; without a gap per member.", 1),
+    "id": Word("Its number.", 1),
+}
+TIME = {"type": "string", "format": "date-time", "description": "ISO 8601 in UTC, with milliseconds.",
+        "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"}
+ID = {"type": "integer", "minimum": 0, "maximum": MAX_ID}
+_NULL: Schema = {"type": "null"}
+_EMPTY: Schema = {"type": "string", "maxLength": 0}
+_NO_NUL = {"pattern": r"^[^\u0000]*$"}
+
+
+class Schemas:
+    """The schemas of all types that the routes declare."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        taken = _types(route.takes for route in routes)
+        given = _types(route.gives for route in routes)
+        types = list(dict.fromkeys([*taken, *given, ProblemBody]))
+        made, self.components = msgspec.json.schema_components(types, ref_template=TEMPLATE)
+        self._made = dict(zip(types, made))
+        for component in self.components.values():
+            _explain(component)
+        for kind in taken:
+            _keep_clean(self.components[kind.__name__])
+            form = _as_form(self.components[kind.__name__])
+            if form["properties"] != self.components[kind.__name__]["properties"]:
+                self.components[_form_name(kind)] = form
+        self.components["ProblemBody"]["properties"]["code"] = {"type": "string", "enum": sorted(CODES)}
+
+    def form_of(self, kind: type[msgspec.Struct]) -> Schema:
+        """The schema of a type that comes as a form."""
+        name = _form_name(kind)
+        return {"$ref": TEMPLATE.format(name=name)} if name in self.components else self.of(kind)
+
+    def example_of(self, kind: type[msgspec.Struct]) -> dict[str, Any]:
+        """A whole body, made of the examples of its fields."""
+        properties = self.components[kind.__name__]["properties"]
+        return {name: schema["examples"][0] for name, schema in properties.items() if "examples" in schema}
+
+    def of(self, kind: Any) -> Schema:
+        """The schema of a declared type."""
+        found: Schema = self._made[kind]
+        return found
+
+
+def parameters(kind: type[msgspec.Struct]) -> dict[str, Schema]:
+    """The schema of each parameter of a query; a parameter that is not there needs no null."""
+    _, components = msgspec.json.schema_components([kind])
+    made = components[kind.__name__]
+    _explain(made)
+    _keep_clean(made)
+    return {name: _without_null(schema) for name, schema in made["properties"].items()}
+
+
+def _types(kinds: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(kind for kind in kinds if kind is not None))
+
+
+def _explain(component: Schema) -> None:
+    for name, schema in component.get("properties", {}).items():
+        if name == "at" or name.endswith("_at"):
+            _sharpen(schema, TIME)
+        elif name == "id":
+            _sharpen(schema, ID)
+        word = WORDS.get(name)
+        if word is not None and "$ref" not in schema:
+            schema.setdefault("description", word.says)
+            if word.example is not None:
+                schema["examples"] = [word.example]
+
+
+def _sharpen(schema: Schema, rest: Schema) -> None:
+    """Adds to the part of a schema that has this type."""
+    for part in (schema, *schema.get("anyOf", ())):
+        if part.get("type") == rest["type"]:
+            part.update(rest)
+
+
+def _keep_clean(component: Schema) -> None:
+    """No text that comes in may hold what no database takes (see `fields.text`), where nothing stricter is said."""
+    for schema in component["properties"].values():
+        for part in (schema, *schema.get("anyOf", ())):
+            if part.get("type") == "string" and not {"pattern", "format", "enum"} & part.keys():
+                part.update(_NO_NUL)
+
+
+def _form_name(kind: type[msgspec.Struct]) -> str:
+    return f"{kind.__name__}Form"
+
+
+def _as_form(component: Schema) -> Schema:
+    """The same for a form, in which an empty value is null (see `bodies`)."""
+    properties = {}
+    for name, schema in component["properties"].items():
+        parts = [_EMPTY if part == _NULL else part for part in schema.get("anyOf", ())]
+        rest = {key: value for key, value in schema.items() if (key, value) != ("default", None)}
+        properties[name] = {**rest, "anyOf": parts} if parts else rest
+    return {**component, "title": f"{component['title']}Form", "properties": properties}
+
+
+def _without_null(schema: Schema) -> Schema:
+    parts = [part for part in schema.get("anyOf", ()) if part != _NULL]
+    if len(parts) != 1:
+        return schema
+    rest = {key: value for key, value in schema.items() if key != "anyOf" and (key, value) != ("default", None)}
+    return {**parts[0], **rest}
