@@ -47,7 +47,8 @@ def document() -> Any:
 
 @cache
 def _paths() -> list[tuple[re.Pattern[str], str]]:
-    told = [(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)), path) for path in document()["paths"]]
+    part = "(?:[^/%{}]|%(?!7[BbDd])..)+"  # a part that varies has no braces, as the router has it
+    told = [(re.sub(r"\\{\w+\\}", lambda _: part, re.escape(path)), path) for path in document()["paths"]]
     # As the router does: a word that stands there wins over a part that varies.
     return [(re.compile(pattern), path) for pattern, path in sorted(told, key=lambda each: each[1].count("{"))]
 

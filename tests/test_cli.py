@@ -69,7 +69,8 @@ def test_help_is_quick(tmp_path: Path) -> None:
         done = command("--help", folder=tmp_path)
         seconds.append(time.perf_counter() - begin)
         assert done.returncode == 0 and not done.stderr
-        assert all(word in done.stdout for word in ("serve", "bot", "sandbox", "admin", "backup", "restore", "check", "openapi", "asyncapi"))
+        assert all(word in done.stdout for word in ("serve", "bot", "sandbox", "admin", "backup", "restore", "check",
+                                                    "openapi", "asyncapi"))
     assert min(seconds) < 0.5
 
 
@@ -167,7 +168,8 @@ def test_each_command_finds_the_database_by_each_way(tmp_path: Path, way: str) -
     given = {"command line": ("--database", "sqlite:other.db"), "file": ("--config", "own.cfg")}.get(way, ())
     environ = {"FOYER_AUTH_BCRYPT_COST": "4"} | ({"FOYER_DATABASE_URL": "sqlite:other.db"} if "env" in way else {})
     for arguments in (("admin", "create", "ada", "ada@example.org"), ("admin", "demote", "ada"),
-                      ("admin", "promote", "ada"), ("check",), ("backup", "kept.db"), ("restore", "kept.db", "--force")):
+                      ("admin", "promote", "ada"), ("check",), ("backup", "kept.db"),
+                      ("restore", "kept.db", "--force")):
         done = command(*arguments, *given, folder=tmp_path, environ=environ)
         assert done.returncode == 0 and "Traceback" not in done.stderr, (arguments, done.stderr)
     assert (tmp_path / "other.db").exists() and not (tmp_path / "foyer.db").exists()

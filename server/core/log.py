@@ -6,6 +6,7 @@ import logging
 import sys
 
 from server.core.clock import iso
+from server.core.flood import FloodFilter
 from server.core.redaction import redact
 
 
@@ -29,6 +30,9 @@ class _JsonFormatter(logging.Formatter):
 
 def _message(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     message = record.getMessage()
+    left_out = getattr(record, "left_out", 0)
+    if left_out:
+        message += f" ({left_out} more like this were left out before)"
     if record.exc_info:
         message += "\n" + formatter.formatException(record.exc_info)
     return redact(message)
@@ -38,6 +42,7 @@ def set_up(log_format: str, level: int = logging.INFO) -> None:
     """Sends every log record of the process to stderr; `log_format` is `text` or `json`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
+    handler.addFilter(FloodFilter())
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.getLogger("aiosqlite").setLevel(logging.WARNING)
     logging.getLogger("faker").setLevel(logging.WARNING)

@@ -20,7 +20,8 @@ log = logging.getLogger("foyer.jobs")
 POLL = 5.0  # seconds; a safety net, the commit that enqueues wakes us
 HEARTBEAT = 20.0
 GRACE = 3.0
-STORE_PATIENCE = 5  # how often a result is offered to a database that refuses; then the lease ends and it runs again
+STORE_FIRST, STORE_LONGEST = 0.25, 5.0  # seconds until a result is offered again to a database that refused it
+STORE_FAULTS = 5  # how often storing a result may break; then the lease ends and the job runs again
 
 
 class LoadFailed(Exception):
@@ -158,15 +159,19 @@ class Worker:
             queue.request_id.reset(token)
 
     async def _store(self, job: Job, effect: Any, *args: Any) -> None:
-        for attempt in range(STORE_PATIENCE):
+        faults, wait = 0, STORE_FIRST
+        while faults < STORE_FAULTS:
             try:
                 await self._database.write(self._store_guarded, job, effect, args)
                 return
             except Problem as error:
+                # The disk may be full for hours; what an outside service has answered, and is paid for, is kept.
                 log.warning("job %s %s cannot store its result now: %s", job.kind, job.id, error)
-                await asyncio.sleep(2 ** attempt / 4)
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, STORE_LONGEST)
             except Exception:
                 log.exception("job %s %s cannot store its result", job.kind, job.id)
+                faults += 1
                 effect, args = self._crashed, ("its result cannot be stored",)
 
     async def _store_guarded(self, tx: Tx, job: Job, effect: Any, args: tuple[Any, ...]) -> None:

@@ -43,16 +43,17 @@ class Health:
             await self.database.read(_alive)
         except Exception:
             return 503, {**body, "status": "unavailable", "database": "unreachable"}
-        if self.database.refuses_writes and not await self._can_write():
+        if self.database.refuses_writes:
+            await self._try_to_write()
+        if self.database.refuses_writes:
             body["writes"] = "full"
         return (200 if self.phase == "ready" else 503), body
 
-    async def _can_write(self) -> bool:
+    async def _try_to_write(self) -> None:
         try:
             await self.database.write(_touch)
         except StorageUnavailable:
-            return False
-        return True
+            pass  # and the database knows it
 
 
 async def _alive(tx: Tx) -> None:

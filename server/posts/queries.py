@@ -15,19 +15,31 @@ _COLUMNS = """
 _FROM = """
     FROM posts p JOIN users u ON u.id = p.author_id """
 # Whether member $3 likes each: with the page in one statement, since each statement has its price.
-_PAGE = _COLUMNS + """, EXISTS (
-        SELECT 1 FROM likes l WHERE l.user_id = $3 AND l.post_id = p.id AND l.taken_back_at IS NULL) AS liked""" + _FROM
+_LIKED = """, EXISTS (
+        SELECT 1 FROM likes l WHERE l.user_id = $3 AND l.post_id = p.id AND l.taken_back_at IS NULL) AS liked"""
+_PAGE = _COLUMNS + _LIKED + _FROM
+_PLACES = "SELECT p.id, p.like_count" + _LIKED + " FROM posts p "
 READ_POST = _COLUMNS + ", 0 AS liked" + _FROM + "WHERE p.id = $1"
-NEWEST = _PAGE + "WHERE p.id < $1 ORDER BY p.id DESC LIMIT $2"
-MOST_LIKED = _PAGE + """
+_NEWEST = "WHERE p.id < $1 ORDER BY p.id DESC LIMIT $2"
+_MOST_LIKED = """
     WHERE p.like_count <= $4 AND (p.like_count < $4 OR p.id < $1) ORDER BY p.like_count DESC, p.id DESC LIMIT $2"""
-NEWEST_UNLIKED = _PAGE + "WHERE p.like_count = 0 AND p.id < $1 ORDER BY p.id DESC LIMIT $2"
-NEWEST_OF = _PAGE + "WHERE p.author_id = $4 AND p.id < $1 ORDER BY p.id DESC LIMIT $2"
-MOST_LIKED_OF = _PAGE + """
+_UNLIKED = "WHERE p.like_count = 0 AND p.id < $1 ORDER BY p.id DESC LIMIT $2"
+_NEWEST_OF = "WHERE p.author_id = $4 AND p.id < $1 ORDER BY p.id DESC LIMIT $2"
+_MOST_LIKED_OF = """
     WHERE p.author_id = $5 AND p.like_count <= $4 AND (p.like_count < $4 OR p.id < $1)
     ORDER BY p.like_count DESC, p.id DESC LIMIT $2"""
-NEWEST_UNLIKED_OF = _PAGE + """
-    WHERE p.author_id = $4 AND p.like_count = 0 AND p.id < $1 ORDER BY p.id DESC LIMIT $2"""
+_UNLIKED_OF = "WHERE p.author_id = $4 AND p.like_count = 0 AND p.id < $1 ORDER BY p.id DESC LIMIT $2"
+# By order, of all or `of` one author: the posts, and only where they stand, for when the posts themselves are known.
+POSTS = {
+    "new": _PAGE + _NEWEST, "likes": _PAGE + _MOST_LIKED, "unliked": _PAGE + _UNLIKED,
+    "new_of": _PAGE + _NEWEST_OF, "likes_of": _PAGE + _MOST_LIKED_OF,
+    "unliked_of": _PAGE + _UNLIKED_OF,
+}
+PLACES = {
+    "new": _PLACES + _NEWEST, "likes": _PLACES + _MOST_LIKED, "unliked": _PLACES + _UNLIKED,
+    "new_of": _PLACES + _NEWEST_OF, "likes_of": _PLACES + _MOST_LIKED_OF,
+    "unliked_of": _PLACES + _UNLIKED_OF,
+}
 FIND_AUTHOR = "SELECT id FROM users WHERE username_key = $1"
 INSERT_POST = """
     INSERT INTO posts (author_id, title, text, link, created_at) VALUES ($1, $2, $3, $4, $5) RETURNING id"""
@@ -64,6 +76,14 @@ class Place:
     before_likes: int
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A page that somebody asks for: in which order, and the arguments of its statement."""
+
+    order: str
+    args: list[Any]
+
+
 def _post(row: Row) -> Post:
     author = Author(row["author_id"], row["username"], row["name"], row["avatar_url"])
     return Post(row["id"], author, row["title"], row["text"], row["link"], iso(row["created_at"]),
@@ -76,18 +96,29 @@ async def post(tx: Tx, post_id: int) -> Post | None:
     return _post(row) if row else None
 
 
-async def feed(tx: Tx, author: str | None, unliked: bool, by_likes: bool, place: Place, limit: int,
-               member_id: int) -> list[Post]:
-    """A page of posts as the member (0: nobody in particular) sees them."""
-    rest: list[Any] = []
-    if by_likes and not unliked:
-        sql, rest = MOST_LIKED, [place.before_likes]
-    else:
-        sql = NEWEST_UNLIKED if unliked else NEWEST
+async def view(tx: Tx, author: str | None, unliked: bool, by_likes: bool, place: Place, limit: int,
+               member_id: int) -> View:
+    """The page that is asked for, as the member (0: nobody in particular) sees it."""
+    order = "unliked" if unliked else "likes" if by_likes else "new"
+    args: list[Any] = [place.before_id, limit, member_id]
+    if order == "likes":
+        args.append(place.before_likes)
     if author is not None:
-        sql = {MOST_LIKED: MOST_LIKED_OF, NEWEST_UNLIKED: NEWEST_UNLIKED_OF, NEWEST: NEWEST_OF}[sql]
-        rest.append(await tx.value(FIND_AUTHOR, author.lower()))
-    return [_post(row) for row in await tx.all(sql, place.before_id, limit, member_id, *rest)]
+        args.append(await tx.value(FIND_AUTHOR, author.lower()))
+        order += "_of"
+    return View(order, args)
+
+
+async def feed(tx: Tx, page: View) -> list[Post]:
+    """The posts of a page."""
+    sql = POSTS[page.order]
+    return [_post(row) for row in await tx.all(sql, *page.args)]
+
+
+async def places(tx: Tx, page: View) -> list[tuple[int, int, bool]]:
+    """The ids of the posts of a page, with the number of their likes and whether the member likes them."""
+    sql = PLACES[page.order]
+    return [(row[0], row[1], bool(row[2])) for row in await tx.all(sql, *page.args)]
 
 
 async def insert_post(tx: Tx, author_id: int, title: str, text: str, link: str | None) -> int:

@@ -27,15 +27,27 @@ class Reading:
 
     async def load_feed(self, tx: Tx, call: Call) -> Answer:
         query: Feed = call.query
-        posts = await queries.feed(tx, query.author, query.unliked, query.sort == "likes", _place(query),
-                                   query.limit + 1, call.me_id)
-        more = _cursor(query, posts[query.limit - 1]) if len(posts) > query.limit else None
-        posts = posts[:query.limit]
-        made = [(post.id, kept(post), post.liked) for post in posts]
-        page = (tuple(post.id for post in posts), more)
-        tx.after_commit(lambda: self._memory.fill(call.stamp, made, call.me_id))
+        view = await queries.view(tx, query.author, query.unliked, query.sort == "likes", _place(query),
+                                  query.limit + 1, call.me_id)
+        found = self._known(await queries.places(tx, view))
+        if found is None:
+            found = [(post.id, kept(post), post.liked) for post in await queries.feed(tx, view)]
+        more = _cursor(query, *found[query.limit - 1][:2]) if len(found) > query.limit else None
+        found = found[:query.limit]
+        page = (tuple(post_id for post_id, _, _ in found), more)
+        tx.after_commit(lambda: self._memory.fill(call.stamp, found, call.me_id))
         tx.after_commit(lambda: self._memory.fill_page(call.stamp, query, _by_likes(query), page))
-        return Answer(raw=joined([post.json(liked) for _, post, liked in made], more))
+        return Answer(raw=joined([post.json(liked) for _, post, liked in found], more))
+
+    def _known(self, places: list[tuple[int, int, bool]]) -> list[tuple[int, Kept, bool]] | None:
+        """The posts of these places from memory, when all are there as this snapshot has them."""
+        found = []
+        for post_id, like_count, liked in places:
+            post = self._memory.head(post_id)
+            if post is None or post.like_count != like_count:
+                return None
+            found.append((post_id, post, liked))
+        return found
 
     def recall_post(self, call: Call) -> Answer | None:
         call.stamp = self._memory.stamp
@@ -128,10 +140,10 @@ def _place(query: Feed) -> Place:
     return Place(cursor.decode("new", query.cursor, 1)[0], MAX_ID)
 
 
-def _cursor(query: Feed, last: Post) -> str:
+def _cursor(query: Feed, last_id: int, last: Kept) -> str:
     if _kind(query) == "likes":
-        return cursor.encode("likes", last.id, last.like_count)
-    return cursor.encode("new", last.id)
+        return cursor.encode("likes", last_id, last.like_count)
+    return cursor.encode("new", last_id)
 
 
 def _behind(at: int, liker: Liker) -> str:

@@ -11,8 +11,8 @@ T = TypeVar("T")
 class Row(Protocol):
     """One row of a result; columns by name."""
 
-    def __getitem__(self, name: str, /) -> Any:
-        """The value of the column."""
+    def __getitem__(self, name: str | int, /) -> Any:
+        """The value of the column, by its name or place."""
 
     def keys(self) -> Any:
         """The names of the columns."""
@@ -61,7 +61,7 @@ class Receiver(Protocol):
 class Database(Protocol):
     """Runs functions inside transactions. Such a function awaits nothing but its `tx`."""
 
-    refuses_writes: bool  # whether the last commit failed (a full disk, say)
+    refuses_writes: bool  # whether a write failed (on a full disk, say) and none succeeded since, with room for more
 
     async def read(self, function: TxFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs `function(tx, ...)` on a snapshot; it cannot write."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ log = logging.getLogger("foyer.storage")
 GROUP = 256  # how many transactions share a commit at the most: bounds what one fault can take along
 PATIENCE = 32  # how many turns of the loop a group waits at the most, as long as each brings more
 PATIENCE_MS = 5000  # how long a lock of another connection is waited for
+ROOM = 1024**2  # how much must be free on the disk before a refused write is forgotten
 QUEUE = 10_000  # how many may wait before the next is told that we are too busy
 
 
@@ -235,9 +237,10 @@ class SqliteDatabase:
                 _roll_back(raw)
                 outcomes = self._each_in_savepoint(raw, group)
             raw.execute("COMMIT")
-            refused = any(isinstance(error, StorageUnavailable) for *_, error in outcomes)
-            if refused or raw.total_changes != before:  # a commit of nothing succeeds on a full disk too
-                self.refuses_writes = refused
+            if any(isinstance(error, StorageUnavailable) for *_, error in outcomes):
+                self.refuses_writes = True
+            elif self.refuses_writes and raw.total_changes != before:  # a commit of nothing succeeds on a full disk too
+                self.refuses_writes = not _has_room(self.path)
             return outcomes
         except BaseException as error:
             # A full disk inside one SAVEPOINT takes the *whole* transaction back; nobody of the group is in it then.
@@ -289,6 +292,12 @@ class SqliteDatabase:
 
 def _called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], tx: SqliteTx) -> Any:
     return function(tx, *args, **kwargs)
+
+
+def _has_room(path: Path) -> bool:
+    # What is small still fits where something larger was refused.
+    disk = os.statvfs(path.parent)
+    return disk.f_bavail * disk.f_frsize >= ROOM
 
 
 def _still_open(raw: Any) -> None:

@@ -10,6 +10,11 @@ const answer = await fetch(url + '/api/signup', {
 });
 const { data } = await answer.json();
 console.log(JSON.stringify({ type: 'member', token: data.access_token }));
+const headers = { Authorization: 'Bearer ' + data.access_token };
+let events;
+do {  // until there is something to be told
+  events = await (await fetch(url + '/api/events?after=0', { headers })).json();
+} while (!events.data.length);
 let asked = 0;
 const stop = listen(url, async () => (asked++ ? data.access_token : 'an.old.one'), (event) => {
   console.log(JSON.stringify({ ...event, asked }));

@@ -57,9 +57,10 @@ async def test_a_refusal_after_a_store_that_broke_does_not_lose_the_job(
     assert [key for key, _ in toy.given_up] == ["a"]
 
 
-async def test_a_result_that_can_never_be_stored_runs_again_when_the_lease_ends(
-        yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server.jobs.worker.STORE_PATIENCE", 1)
+async def test_a_result_is_offered_until_it_is_taken(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes: the lease has ended meanwhile, and nobody is asked a second time."""
+    monkeypatch.setattr("server.jobs.worker.STORE_FIRST", 0.001)
+    monkeypatch.setattr("server.jobs.worker.STORE_LONGEST", 0.001)
     monkeypatch.setattr("server.jobs.worker.POLL", 0.01)
     toy = Toy()
     toy.work = gate = Gate()
@@ -67,15 +68,31 @@ async def test_a_result_that_can_never_be_stored_runs_again_when_the_lease_ends(
     refusing = Refusing(yard, monkeypatch)
     worker = await yard.start(toy)
     await until(lambda: gate.inside)
-    refusing.left = 3
+    refusing.left = 10**6
     gate.open.set()
-    await until(lambda: worker.running == 0)
+    await until(lambda: refusing.left < 10**6 - 50)
+    assert worker.running == 1
+    yard.later(queue.LEASE_MS / 1000 + 1)
     refusing.left = 0
+    await yard.ended("done")
+    assert toy.calls == [("a", 1)] and toy.stored == [("a", 1)]
+
+
+async def test_a_result_that_comes_after_somebody_else_took_the_job_is_dropped(
+        yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.jobs.worker.POLL", 0.01)
+    toy = Toy()
+    toy.work = gate = Gate()
+    await yard.add("a")
+    worker = await yard.start(toy)
+    await until(lambda: gate.inside)
     yard.later(queue.LEASE_MS / 1000 + 1)
     await yard.database.write(queue.free, False)
     yard.queue.wake()
+    gate.open.set()
     await yard.ended("done")
-    assert toy.calls == [("a", 1), ("a", 2)] and toy.stored == [("a", 2)]
+    await until(lambda: worker.running == 0)
+    assert len(toy.stored) == 1 and toy.stored == [("a", 2)]
 
 
 async def test_stop_bears_a_database_that_refuses(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:

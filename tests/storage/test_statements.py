@@ -34,8 +34,9 @@ SCANS = {
 SORTS = {
     "server/events/log.py: FIND_PRUNABLE": "at most 40 rows for each member who may be pruned at once",
     "server/jobs/queue.py: COUNT_JOBS": "what is being worked on, by kind",
-    "server/posts/queries.py: MOST_LIKED_OF":
-        "the posts of one author; an index for it would be a third one to change with every like",
+    **{f"server/posts/queries.py: {kind}['likes_of']":
+        "the posts of one author; an index for it would be a third one to change with every like"
+        for kind in ("POSTS", "PLACES")},
 }
 # `*arguments` whose number no syntax tree tells: how many they are.
 STARRED = {
@@ -44,8 +45,8 @@ STARRED = {
     ("FILL_PROFILE", "*_values(new)"): 7,
     ("CLEAR_PROFILE", "*_values(msgspec.json.decode(row['filled'], type=dict[str, str]))"): 7,
     ("READ_LIKERS", "*before"): 2,
-    ("NEWEST", "*rest"): 0, ("NEWEST_UNLIKED", "*rest"): 0, ("MOST_LIKED", "*rest"): 1,
-    ("NEWEST_OF", "*rest"): 1, ("NEWEST_UNLIKED_OF", "*rest"): 1, ("MOST_LIKED_OF", "*rest"): 2,
+    **{(f"{kind}['{order}']", "*page.args"): 3 + more for kind in ("POSTS", "PLACES") for order, more in (
+        ("new", 0), ("unliked", 0), ("likes", 1), ("new_of", 1), ("unliked_of", 1), ("likes_of", 2))},
 }
 # Given to a Tx by something else than a name or a text that stands there.
 UNRESOLVED = {"server/storage/schema.py: create": "the statements of schema.sql, one by one"}

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -156,6 +157,22 @@ def for_a_storm(data: st.DataObject, world: World) -> Operation:
              read_me, likers, sessions)
     operation: Operation = pick(data, kinds, "kind")(data, world)
     return operation
+
+
+def about(data: st.DataObject, world: World, post: int) -> Operation:
+    """A request about this post."""
+    match pick(data, ("on", "on", "off", "read", "feed", "edit", "delete", "author"), "kind"):
+        case "on" | "off" as on:
+            return Like(somebody(data, world), post, on == "on")
+        case "read":
+            return ReadPost(anybody(data, world), post)
+        case "feed":
+            return replace(feed(data, world), limit=data.draw(st.integers(5, 30), "limit"))
+        case "edit":
+            return EditPost(_author_or(data, world, post), post, data.draw(edits, "changes"))
+        case "delete":
+            return DeletePost(_author_or(data, world, post), post)
+    return replace(change_of_profile(data, world), by=_author_or(data, world, post))
 
 
 def for_a_kill(data: st.DataObject, world: World, number: int) -> Operation:

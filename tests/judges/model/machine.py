@@ -153,9 +153,9 @@ class Accounts(Stage):
         self.run(self._judged_late(operation))
 
     async def _judged_late(self, operation: ChangeMe) -> None:
-        await self.api.switch(self.server.sandbox, "hunter", **LATE_REFUSAL)
+        await self.api.switch(self.place.server.sandbox, "hunter", **LATE_REFUSAL)
         await self.ask(operation)
-        await self.api.switch(self.server.sandbox, "hunter")
+        await self.api.switch(self.place.server.sandbox, "hunter")
         await self.ask(WritePost(operation.by, {"title": "Mail?", "text": "None arrives"}))
 
     @anyone
@@ -360,6 +360,15 @@ class Machine(Accounts, Posts, Events):
         """Several requests at once."""
         self.run(self.settle())
         self.run(self.at_once([chance.for_a_storm(data, self.world) for _ in range(count)]))
+
+    @anyone
+    @precondition(lambda self: self.world.posts)
+    @rule(data=st.data(), count=st.integers(2, 5))
+    def storm_about_a_post(self, data: st.DataObject, count: int) -> None:
+        """Several requests at once that are all about the same post."""
+        post = pick(data, self.world.posts, "post")
+        self.run(self.settle())
+        self.run(self.at_once([chance.about(data, self.world, post) for _ in range(count)]))
 
     @precondition(lambda self: self.ends < MOST_ENDS)
     @rule(clean=st.booleans())

@@ -4,9 +4,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
-from dataclasses import dataclass
+import tempfile
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 SECONDS = 30.0  # for a start or a stop; the usual is a tenth of a second
@@ -16,36 +15,73 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.judges.model.preload"])
 
 
-@dataclass
 class Server:
-    """A process that serves. `sandbox` is where its stand-ins are."""
+    """A process that serves the database in a folder. `url` and `sandbox` are there when it is `ready`."""
 
-    process: ForkServerProcess
-    pipe: Connection
-    url: str
-    sandbox: str
+    def __init__(self, folder: Path) -> None:
+        self.url = self.sandbox = ""
+        self._pipe, theirs = _CONTEXT.Pipe()
+        self._process = _CONTEXT.Process(target=_run, args=(theirs, str(folder)), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def ready(self) -> None:
+        """Waits until it accepts connections."""
+        assert self._pipe.poll(SECONDS), "the server did not start"
+        self.url, self.sandbox = self._pipe.recv()
 
     def kill(self) -> None:
         """`kill -9`; harmless when it is gone."""
-        self.process.kill()
-        self.process.join()
-        self.pipe.close()
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
 
     def stop(self) -> None:
         """A clean stop."""
-        self.pipe.send("stop")
-        self.process.join(SECONDS)
-        assert self.process.exitcode == 0, self.process.exitcode
+        self._pipe.send("stop")
+        self._process.join(SECONDS)
+        assert self._process.exitcode == 0, self._process.exitcode
 
 
-def start(folder: Path) -> Server:
-    """A server on the database in this folder; it is there when this returns."""
-    ours, theirs = _CONTEXT.Pipe()
-    process = _CONTEXT.Process(target=_run, args=(theirs, str(folder)), daemon=True)
-    process.start()
-    theirs.close()
-    assert ours.poll(SECONDS), "the server did not start"
-    return Server(process, ours, *ours.recv())
+class Place:
+    """A folder for a database, and the server that is being started on it."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="foyer-model-")
+        self.server = Server(self.folder)
+
+    @property
+    def folder(self) -> Path:
+        """Where the database lies."""
+        return Path(self._folder.name)
+
+    def start_again(self) -> None:
+        """Another server, now that the one before has ended."""
+        self.server = Server(self.folder)
+
+    def clear(self) -> None:
+        """Nothing stays."""
+        self.server.kill()
+        self._folder.cleanup()
+
+
+class Places:
+    """Hands out places. The next one is prepared while the one before is in use, on the core that is free then."""
+
+    def __init__(self) -> None:
+        self._next: Place | None = None
+
+    def take(self) -> Place:
+        """A place with a server that is ready."""
+        place, self._next = self._next or Place(), Place()
+        place.server.ready()
+        return place
+
+    def close(self) -> None:
+        """Clears the one that nobody has taken."""
+        if self._next is not None:
+            self._next.clear()
+            self._next = None
 
 
 def complaints(folder: Path) -> list[str]:

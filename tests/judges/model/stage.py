@@ -3,10 +3,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import tempfile
 from collections import Counter, deque
 from collections.abc import Coroutine
-from pathlib import Path
 from typing import Any, ClassVar
 
 import aiohttp
@@ -32,6 +30,7 @@ class Stage(RuleBasedStateMachine):
     """What the rules act on."""
 
     steps: ClassVar[int] = 0
+    places: ClassVar[processes.Places] = processes.Places()
     requests: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
@@ -41,17 +40,11 @@ class Stage(RuleBasedStateMachine):
         self.kept: list[tuple[Operation, Answer, int | None]] = []  # with an Idempotency-Key
         self.numbers = itertools.count(1)
         self._journal: deque[str] = deque(maxlen=JOURNAL)
-        self._folder = tempfile.TemporaryDirectory(prefix="foyer-model-")
         self.ends = 0  # of a server
         self._step, self._sound = 0, True
         self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        self.server = processes.start(self.folder)
+        self.place = Stage.places.take()
         self.api = self.run(self._connect())
-
-    @property
-    def folder(self) -> Path:
-        """Where the database lies."""
-        return Path(self._folder.name)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Does it, and remembers when it went wrong."""
@@ -65,7 +58,7 @@ class Stage(RuleBasedStateMachine):
     async def _connect(self) -> Api:
         connector = aiohttp.TCPConnector(limit=0)
         session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=connector)
-        return Api(session, self.server.url)
+        return Api(session, self.place.server.url)
 
     # -- asking
 
@@ -124,15 +117,19 @@ class Stage(RuleBasedStateMachine):
         """It stops in order, or is killed."""
         self.ends += 1
         self.run(self._close())
-        (self.server.stop if clean else self.server.kill)()
+        (self.place.server.stop if clean else self.place.server.kill)()
 
     async def restarted(self) -> None:
         """A new server on the same database. Whoever followed comes back and misses nothing."""
-        self.server = processes.start(self.folder)
-        self.api = await self._connect()
+        await self._another_server()
         await self.settle()
         for follower in self.followers:
             await follower.again(self.api, self.world)
+
+    async def _another_server(self) -> None:
+        self.place.start_again()
+        self.place.server.ready()
+        self.api = await self._connect()
 
     async def killed(self, operations: list[Operation], seconds: float) -> None:
         """Killed while these are under way. Those without an answer are sent again to the next server, and may have
@@ -141,12 +138,11 @@ class Stage(RuleBasedStateMachine):
             self.note(operation, "killed")
         tasks = [asyncio.create_task(operation.send(self.api)) for operation in operations]
         await asyncio.wait(tasks, timeout=seconds)
-        self.server.kill()
+        self.place.server.kill()
         self.ends += 1
         answers = [_answer(result) for result in await asyncio.gather(*tasks, return_exceptions=True)]
         await self._close()
-        self.server = processes.start(self.folder)
-        self.api = await self._connect()
+        await self._another_server()
         done, then = [], []
         for operation, answer in zip(operations, answers):
             if answer is None:
@@ -199,13 +195,12 @@ class Stage(RuleBasedStateMachine):
             if self._sound:
                 self.run(everything(self.api, self.world, limit=7))
                 self.run(self._close())
-                self.server.stop()
+                self.place.server.stop()
                 self._inspect()
         finally:
-            self.server.kill()
             self._runner.run(self._close())
             self._runner.close()
-            self._folder.cleanup()
+            self.place.clear()
 
     async def _close(self) -> None:
         for follower in self.followers:
@@ -213,9 +208,9 @@ class Stage(RuleBasedStateMachine):
         await self.api.session.close()
 
     def _inspect(self) -> None:
-        file = self.folder / "foyer.db"
+        file = self.place.folder / "foyer.db"
         assert not inspect(file, faults) + inspect(file, check.broken)
-        assert not processes.complaints(self.folder)
+        assert not processes.complaints(self.place.folder)
 
 
 def _answer(result: Answer | BaseException) -> Answer | None:
