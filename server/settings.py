@@ -143,7 +143,7 @@ class Limits:
     login_failures: Rate = _setting("5/15 minutes", units.rate, "Wrong passwords per account and address.")
     write: Rate = _setting("120/minute", units.rate, "Writing requests per member.")
     read: Rate = _setting("1200/minute", units.rate, "Reading requests per member, else per address.")
-    sockets: int = _setting("10", units.integer(1, 100_000), "Open sockets per member.")
+    sockets: int = _setting("10", units.integer(1, 100_000), "Open sockets and event streams per member.")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from server.events import log as events
 from server.web.route import Member
@@ -23,6 +24,18 @@ def streams(monkeypatch: pytest.MonkeyPatch, **options: float) -> None:
     """Servers that are started from now on have such streams."""
     route = sse.route
     monkeypatch.setattr("server.app.sse.route", lambda hub: route(hub, **options))
+
+
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The server's side of the connections of streams that are opened from now on."""
+    lines: list[Any] = []
+    watch = sse._watch
+
+    def watched_too(request: Any, gone: Any, silence: float) -> None:
+        lines.append(request.transport)
+        watch(request, gone, silence)
+    monkeypatch.setattr(sse, "_watch", watched_too)
+    return lines
 
 
 @pytest.mark.parametrize("end", [log_out, end_from_elsewhere, change_password, reuse_a_token])
@@ -156,6 +169,7 @@ async def test_whatever_a_client_says_to_a_stream_is_passed_over(served: Served,
 async def test_who_is_too_slow_is_cut_off_and_named_in_the_log(serve: Serve, caplog: pytest.LogCaptureFixture,
                                                                monkeypatch: pytest.MonkeyPatch) -> None:
     streams(monkeypatch, send_seconds=1.0)
+    lines = watched(monkeypatch)
     served = await serve(QUIET)
     ada = await served.api.sign_up("ada")
     async with listening(served, ada, 1) as good, event_source(served, ada["access_token"], limit=1024) as deaf:
@@ -163,11 +177,12 @@ async def test_who_is_too_slow_is_cut_off_and_named_in_the_log(serve: Serve, cap
         await many(served, ada, 400, "enriched", 40_000)
         assert await reading == list(range(2, 402))  # the other stream does not suffer
         await until(lambda: served.foyer.hub.count == 1)
+        await until(lambda: not any(line.get_write_buffer_size() for line in lines))  # nothing waits for it any more
         with pytest.raises((ConnectionError, AssertionError)):
             await deaf.numbers(401)
             raise AssertionError("the whole stream came")
-    lines = [record.getMessage() for record in caplog.records if "too slow" in record.getMessage()]
-    assert len(lines) == 1 and f"member {ada['user']['id']} " in lines[0]
+    told = [record.getMessage() for record in caplog.records if "too slow" in record.getMessage()]
+    assert len(told) == 1 and f"member {ada['user']['id']} " in told[0]
     await quiet(served)
 
 
@@ -192,16 +207,26 @@ async def test_signs_of_life_come_while_nothing_happens(serve: Serve, monkeypatc
 
 async def test_a_client_that_fell_silent_is_given_up_by_the_kernel(served: Served, session: Any,
                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
-    lines: list[Any] = []
-    watch = sse._watch
-
-    def watched(request: Any, gone: Any, silence: float) -> None:
-        watch(request, gone, silence)
-        lines.append(request.transport.get_extra_info("socket"))
-        assert lines[-1].getsockopt(sockets.IPPROTO_TCP, sockets.TCP_USER_TIMEOUT) == 40_000
-    monkeypatch.setattr(sse, "_watch", watched)
+    lines = watched(monkeypatch)
     async with listening(served, session):
-        assert len(lines) == 1
+        line = lines[0].get_extra_info("socket")
+        assert line.getsockopt(sockets.IPPROTO_TCP, sockets.TCP_USER_TIMEOUT) == 40_000
+
+
+async def test_a_client_that_is_gone_before_the_first_word(served: Served, session: Any,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = web.StreamResponse.prepare
+
+    async def fails(response: web.StreamResponse, request: Any) -> Any:
+        if isinstance(response, sse.Body):
+            raise ConnectionResetError
+        return await prepare(response, request)
+    with monkeypatch.context() as patch:
+        patch.setattr(web.StreamResponse, "prepare", fails)
+        with pytest.raises(asyncio.IncompleteReadError):
+            async with event_source(served, session["access_token"]):
+                pass
+    await quiet(served)
 
 
 # -- the server goes
