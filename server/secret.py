@@ -34,11 +34,10 @@ def _make(path: Path) -> None:
     aside = path.with_name(f"{NAME}.{secrets.token_hex(4)}")
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        os.write(handle, secrets.token_hex(32).encode() + b"\n")
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    try:
+        with open(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32) + "\n")
+            file.flush()
+            os.fsync(handle)
         os.link(aside, path)
     except FileExistsError:
         pass

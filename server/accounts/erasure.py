@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from server.accounts import queries
 from server.accounts.gate import Gate
 from server.accounts.queries import Account
-from server.accounts.service import wrong_password
+from server.accounts.service import outdated
 from server.core.clock import SECOND
 from server.jobs import Decision, Done, Job, Queue, Retry, RetryPolicy, queue
 from server.providers import answers
 from server.providers.answers import AddressHash
 from server.storage import Database, Tx
-from server.web.route import unauthorized
 
 SCRUB = "scrub"
 AGAIN_MS = 5 * SECOND
@@ -40,10 +39,8 @@ class Erasure:
     async def erase(self, tx: Tx, account: Account) -> None:
         """Erases a member whose password was right a moment ago; raises Problem 401 or 403 when it no longer is."""
         current = await queries.account(tx, account.id)
-        if current is None:
-            raise unauthorized()
-        if current.password_hash != account.password_hash:
-            raise wrong_password("password")
+        if current is None or current.password_hash != account.password_hash:
+            raise await outdated(tx, account, "password")
         await self._elsewhere.erase_posts(tx, current.id, current.username)
         await answers.forget(tx, self._elsewhere.address_hash(current.email_key))
         await queue.delete_about(tx, self._elsewhere.jobs, str(current.id))

@@ -18,6 +18,7 @@ from server.core.clock import SECOND
 from server.core.errors import FieldError, Problem
 from server.enrichment.model import Enrichment
 from server.storage import Tx
+from server.web.route import unauthorized
 
 REPEAT_MS = 30 * SECOND  # how long the answer to a refresh is given again
 PROFILE = ("name", "title", "company", "bio", "location", "site", "avatar_url", "birth_date")
@@ -115,7 +116,7 @@ class Accounts:
     async def change_password(self, tx: Tx, account: Account, new_hash: str, kept_session: int) -> None:
         """Writes the new hash and ends all other sessions."""
         if not await queries.change_password(tx, account.id, account.password_hash, new_hash):
-            raise wrong_password("current")
+            raise await outdated(tx, account, "current")
         self._gate.end_after_commit(tx, await queries.end_other_sessions(tx, account.id, kept_session))
 
     async def change_me(self, tx: Tx, user_id: int, body: ChangeMe, email: str, email_key: str,
@@ -155,6 +156,11 @@ def wrong_password(field: str) -> Problem:
     """The answer to a change that needs the password, without it."""
     return Problem("wrong_password", "The current password is wrong.",
                    errors=[FieldError(field, "wrong_password", "is not the current password")])
+
+
+async def outdated(tx: Tx, account: Account, field: str) -> Problem:
+    """The answer to somebody whose password was right a moment ago and no longer is: they may have left meanwhile."""
+    return unauthorized() if await queries.account(tx, account.id) is None else wrong_password(field)
 
 
 def device(user_agent: str | None) -> str:

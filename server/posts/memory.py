@@ -51,6 +51,9 @@ def kept(post: Post) -> Kept:
     return Kept(encoded[:end], encoded.rindex(_COUNT) + len(_COUNT), post.like_count, post.author.id)
 
 
+Shown = tuple[int, Kept, bool]  # a post's id, the post, and whether its reader likes it
+
+
 class Memory:
     """What is remembered of posts."""
 
@@ -79,6 +82,17 @@ class Memory:
         """The post as it is kept."""
         return self._posts.get(post_id)
 
+    def shown(self, places: Iterable[tuple[int, int, bool]]) -> list[Shown] | None:
+        """The posts of these ids, as a snapshot has them in which they have so many likes and the reader likes them or
+        not; None unless all are here. For any thread."""
+        found = []
+        for post_id, like_count, liked in places:
+            post = self._posts.get(post_id)
+            if post is None or post.like_count != like_count:
+                return None
+            found.append((post_id, post, liked))
+        return found
+
     def page(self, key: Hashable, by_likes: bool, member_id: int) -> bytes | None:
         """The whole answer for a page, if everything about it is known."""
         page = self._pages[by_likes].get(key)
@@ -106,9 +120,7 @@ class Memory:
 
     def _whole(self, page: Page, flags: Sequence[bool | None]) -> bytes | None:
         found = [post for post in map(self._posts.get, page[0]) if post is not None]
-        if len(found) < len(page[0]):
-            return None
-        return joined([post.json(bool(flag)) for post, flag in zip(found, flags)], page[1])
+        return joined(zip(found, flags), page[1]) if len(found) == len(page[0]) else None
 
     def _forget_wholes(self) -> None:
         self._wholes.clear()
@@ -116,14 +128,14 @@ class Memory:
 
     # -- filling, after a read that began at `stamp`
 
-    def fill(self, stamp: int, posts: Iterable[tuple[int, Kept, bool]], member_id: int) -> None:
-        """Remembers posts, each with its id and whether the member likes it."""
-        whose = member_id and self._fresh(stamp, ("likes", member_id))
-        for post_id, post, liked in posts:
-            if self._fresh(stamp, ("post", post_id), ("author", post.author_id)):
+    def fill(self, stamp: int, posts: Sequence[Shown], member_id: int) -> None:
+        """Remembers posts as the member saw them."""
+        for post_id, post, _ in posts:
+            known = self._posts.get(post_id) is post
+            if not known and self._fresh(stamp, ("post", post_id), ("author", post.author_id)):
                 self._put(post_id, post)
-            if whose:
-                self._set_liked(member_id, post_id, liked)
+        if member_id and self._fresh(stamp, ("likes", member_id)):
+            self._set_liked(member_id, {post_id: liked for post_id, _, liked in posts})
 
     def fill_page(self, stamp: int, key: Hashable, by_likes: bool, page: Page) -> None:
         """Remembers a page."""
@@ -156,7 +168,7 @@ class Memory:
             self._put(post_id, known.with_likes(like_count))
         if self._pages[True]:
             self._pages[True].clear()
-        self._set_liked(member_id, post_id, liked)
+        self._set_liked(member_id, {post_id: liked})
 
     def posts_changed(self, gone: int | None = None) -> None:
         """There is a post more, or one less."""
@@ -222,17 +234,19 @@ class Memory:
             if self._wholes:
                 self._forget_wholes()
 
-    def _set_liked(self, member_id: int, post_id: int, liked: bool) -> None:
+    def _set_liked(self, member_id: int, liked: dict[int, bool]) -> None:
         known = self._liked.get(member_id)
         if known is None:
-            known = self._liked[member_id] = {}
+            self._liked[member_id] = liked
             if len(self._liked) > MOST_MEMBERS:
                 self._liked.popitem(last=False)
-        elif len(known) >= MOST_LIKES_EACH:
+            return
+        if len(known) >= MOST_LIKES_EACH:
             known.clear()
-        known[post_id] = liked
+        known.update(liked)
 
 
-def joined(posts: list[bytes], cursor: str | None) -> bytes:
-    """The answer for a page of encoded posts."""
-    return b'{"data":[' + b",".join(posts) + b'],"next":' + msgspec.json.encode(cursor) + b"}"
+def joined(posts: Iterable[tuple[Kept, bool | None]], cursor: str | None) -> bytes:
+    """The answer for a page: posts, and whether the reader likes each."""
+    encoded = [post.prefix + (b"true}" if liked else b"false}") for post, liked in posts]
+    return b'{"data":[' + b",".join(encoded) + b'],"next":' + msgspec.json.encode(cursor) + b"}"

@@ -1,8 +1,10 @@
 """The routes of posts and likes."""
 from __future__ import annotations
 
+from functools import partial
+
 from server.posts import queries
-from server.posts.memory import Kept, Memory, joined, kept
+from server.posts.memory import Kept, Memory, Shown, joined, kept
 from server.posts.model import ChangePost, Feed, Liker, LikersPage, NewPost, Post
 from server.posts.queries import Place
 from server.posts.service import Posts, existing
@@ -29,25 +31,18 @@ class Reading:
         query: Feed = call.query
         view = await queries.view(tx, query.author, query.unliked, query.sort == "likes", _place(query),
                                   query.limit + 1, call.me_id)
-        found = self._known(await queries.places(tx, view))
+        found = self._memory.shown(await queries.places(tx, view))
         if found is None:
             found = [(post.id, kept(post), post.liked) for post in await queries.feed(tx, view)]
         more = _cursor(query, *found[query.limit - 1][:2]) if len(found) > query.limit else None
-        found = found[:query.limit]
-        page = (tuple(post_id for post_id, _, _ in found), more)
-        tx.after_commit(lambda: self._memory.fill(call.stamp, found, call.me_id))
-        tx.after_commit(lambda: self._memory.fill_page(call.stamp, query, _by_likes(query), page))
-        return Answer(raw=joined([post.json(liked) for _, post, liked in found], more))
+        del found[query.limit:]
+        tx.after_commit(partial(self._fill, call, found, more))
+        return Answer(raw=joined([post[1:] for post in found], more))
 
-    def _known(self, places: list[tuple[int, int, bool]]) -> list[tuple[int, Kept, bool]] | None:
-        """The posts of these places from memory, when all are there as this snapshot has them."""
-        found = []
-        for post_id, like_count, liked in places:
-            post = self._memory.head(post_id)
-            if post is None or post.like_count != like_count:
-                return None
-            found.append((post_id, post, liked))
-        return found
+    def _fill(self, call: Call, posts: list[Shown], more: str | None) -> None:
+        page = (tuple([post_id for post_id, _, _ in posts]), more)
+        self._memory.fill(call.stamp, posts, call.me_id)
+        self._memory.fill_page(call.stamp, call.query, _by_likes(call.query), page)
 
     def recall_post(self, call: Call) -> Answer | None:
         call.stamp = self._memory.stamp

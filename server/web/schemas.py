@@ -1,6 +1,7 @@
 """The JSON schemas of what comes and goes: those that msgspec makes of the types, with what the types cannot say.
 
-A word means the same wherever it stands, so what a field is for, and an example of it, is told once per word.
+A word means the same wherever it stands, so what a field is for, and an example of it, is told once per word; where one
+means something else in one type, by both their names.
 """
 from __future__ import annotations
 
@@ -30,6 +31,7 @@ WORDS = {
     "email": Word("The member's own address; shown to nobody else.", "ada@example.org"),
     "password": Word("The password.", "corr3ct-horse"),
     "current": Word("The password until now.", "corr3ct-horse"),
+    "OpenSession.current": Word("Whether it is the session of the token that came.", True),
     "new": Word("The password from now on.", "batt3ry-staple"),
     "name": Word("The member's name as they write it.", "Ada Lovelace"),
     "title": Word("The title, of a post or of a member.", "Notes on the engine"),
@@ -116,7 +118,7 @@ def _explain(component: Schema) -> None:
             _sharpen(schema, TIME)
         elif name == "id":
             _sharpen(schema, ID)
-        word = WORDS.get(name)
+        word = WORDS.get(f"{component['title']}.{name}") or WORDS.get(name)
         if word is not None and "$ref" not in schema:
             schema.setdefault("description", word.says)
             if word.example is not None:

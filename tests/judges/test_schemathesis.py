@@ -13,6 +13,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Serve
 from tests.support import PASSWORD, Served
 
@@ -94,6 +96,7 @@ async def _together(verdict: Verdict, serve: Serve, folder: Path, who: str, leas
             await _run(verdict, server, folder, who, TOGETHER, seed, 100)
 
 
+@pytest.mark.long
 async def test_it_finds_no_failure(serve: Serve, tmp_path: Path) -> None:
     each, together, stranger = Verdict(), Verdict(), Verdict()
 

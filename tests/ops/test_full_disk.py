@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -167,15 +168,19 @@ async def test_the_log_is_not_flooded(scene: Scene) -> None:
     scene.disk.free(scene.stage)
 
 
-async def test_a_start_on_a_full_disk_says_what_is_wrong(disk: Disk, tmp_path: Path) -> None:
-    async with staged(disk.folder, {}) as stage:
+@pytest.mark.parametrize("environ, wrong", [
+    ({}, r"\[auth\] secret: \S+ cannot be used: .*No space left on device"),
+    ({"FOYER_AUTH_SECRET": "s" * 40}, r"\[database\] url: \S+ cannot be opened: database or disk is full")])
+async def test_a_start_on_a_full_disk_says_what_is_wrong(disk: Disk, tmp_path: Path, environ: dict[str, str],
+                                                         wrong: str) -> None:
+    async with staged(disk.folder, environ) as stage:
         stage.log = tmp_path / "log"
         if type(disk) is Disk:
             disk.fill(stage)
             process = await stage.spawn()
             assert await process.handle.wait() == 2
-            assert "[database] url: " in stage.log.read_text()
-            assert "No space left on device" in stage.log.read_text() and not stage.complaints()
+            assert re.search(wrong, stage.log.read_text()) and not stage.complaints()
+            assert {path.name for path in disk.folder.glob("foyer.key*")} <= {"foyer.key"}
             disk.free(stage)
         await stage.start()
 

@@ -8,6 +8,8 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from server.storage.restore import LOST_IDS
 from tests.proofs.book import Asked, Audit, Book
 from tests.proofs.processes import Stage, chance, cycles, pause, spawn, staged
@@ -114,6 +116,7 @@ async def in_its_place(stage: Stage, kept: Kept, book: Book) -> list[str]:
     return [*words, await serve(stage, Kept(before, book))]
 
 
+@pytest.mark.long
 async def test_backups_under_load(tmp_path: Path) -> None:
     rng, book = chance(), Book()
     async with staged(tmp_path, ENVIRON) as stage:

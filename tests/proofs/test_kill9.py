@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.proofs.book import Audit, Book, Load
 from tests.proofs.processes import Process, Stage, chance, cycles, median_and_most, pause, sandbox, staged
@@ -67,6 +68,7 @@ async def judge(api: Api, book: Book) -> None:
         assert (await api.post("/api/login", {"username": member.name, "password": PASSWORD})).status == 200
 
 
+@pytest.mark.long
 async def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     rng, book, number = chance(), Book(), cycles(25)
     async with sandbox(tmp_path) as pointed, staged(tmp_path, {**pointed, "FOYER_HUNTER_TIMEOUT": "100 ms"}) as stage:

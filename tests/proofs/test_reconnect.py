@@ -12,6 +12,7 @@ from socket import SHUT_RDWR
 from typing import Any
 
 import aiohttp
+import pytest
 from msgspec import to_builtins
 
 from bot.client import FoyerClient
@@ -223,6 +224,7 @@ def residents(town: Town) -> list[Resident]:
     return [kind(town, number) for number, kind in enumerate(kinds)]
 
 
+@pytest.mark.long
 async def test_everybody_is_told_once_and_in_order(tmp_path: Path) -> None:
     rng = chance()
     environ = {"FOYER_SANDBOX_MODE": "on", "FOYER_ENRICHMENT_CONCURRENCY": "8"}

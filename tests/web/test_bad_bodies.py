@@ -18,6 +18,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "POST /api/login": {"username": "ada", "password": PASSWORD},
     "POST /api/token/refresh": {"refresh_token": "1.1." + "a" * 43},
     "PATCH /api/me": {"name": "Ada"},
+    "DELETE /api/me": {"password": PASSWORD},
     "POST /api/me/password": {"current": PASSWORD, "new": "an0ther-good-one"},
     "POST /api/posts": {"title": "A title", "text": "A text"},
     "PATCH /api/posts/{id}": {"title": "A title"},
@@ -25,7 +26,8 @@ GOOD: dict[str, dict[str, Any]] = {
 }
 NEEDED = {
     "POST /api/signup": ["username", "email", "password"], "POST /api/login": ["username", "password"],
-    "POST /api/me/password": ["current", "new"], "POST /api/posts": ["title", "text"], "POST /api/events/ack": ["seq"],
+    "POST /api/me/password": ["current", "new"], "DELETE /api/me": ["password"], "POST /api/posts": ["title", "text"],
+    "POST /api/events/ack": ["seq"],
 }
 
 

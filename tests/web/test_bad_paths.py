@@ -10,7 +10,7 @@ from yarl import URL
 from tests.support import Api, Served
 from tests.web.hostile import BAD_IDS, guarded, problem
 
-LISTS = ("/api/posts", "/api/posts/{id}/likes", "/api/sessions", "/api/events")
+LISTS = ("/api/posts", "/api/users", "/api/posts/{id}/likes", "/api/sessions", "/api/events")
 
 
 async def test_an_id_that_is_none_is_not_found(server: Served) -> None:
@@ -132,22 +132,35 @@ async def test_another_method_says_which_are_allowed(server: Served) -> None:
         by_path.setdefault(route.path, set()).add(route.method)
     for path, methods in by_path.items():
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - methods:
-            answer = await server.api.call(method, path.replace("{id}", "1"))
+            answer = await server.api.call(method, path.replace("{id}", "1").replace("{username}", "ada"))
             assert problem(answer, 405) == "method_not_allowed"
             allowed = {name.strip() for name in answer.headers["Allow"].split(",")}
             assert allowed == methods | ({"HEAD"} if "GET" in methods else set()), path
 
 
 async def test_head_is_get_without_a_body(server: Served) -> None:
-    token = (await server.api.sign_up())["access_token"]
+    token = (await server.api.sign_up("ada"))["access_token"]
     post = (await server.api.write_post(token))["id"]
-    paths = [route.path.replace("{id}", str(post)) for route in server.foyer.routes if route.method == "GET"]
+    paths = [route.path.replace("{id}", str(post)).replace("{username}", "ada") for route in server.foyer.routes
+             if route.method == "GET" and route.stream is None]
     for path in [*paths, "/", "/docs", "/static/foyer.css"]:
         head, get = [await server.api.call(method, path, token=token) for method in ("HEAD", "GET")]
-        assert (head.status, head.raw) == (get.status, b""), path
+        assert head.status == get.status == 200 and head.raw == b"", path
         assert head.headers["Content-Type"] == get.headers["Content-Type"]
         guarded(head)
         guarded(get)
+
+
+async def test_head_of_a_stream_ends_at_once(server: Served) -> None:
+    token = (await server.api.sign_up())["access_token"]
+    streams = [route.path for route in server.foyer.routes if route.stream is not None]
+    assert streams
+    for path in streams:
+        head = await server.api.call("HEAD", path, token=token)
+        async with server.api.session.get(server.url + path, headers={"Authorization": f"Bearer {token}"}) as get:
+            assert (head.status, head.raw) == (get.status, b"") == (200, b"")
+            assert head.headers["Content-Type"] == get.headers["Content-Type"]
+        guarded(head)
 
 
 async def test_errors_of_head_have_no_body_either(api: Api) -> None:

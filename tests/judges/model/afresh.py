@@ -128,15 +128,18 @@ def witness(world: World, member: Member, passwords: Sequence[str]) -> Witness:
 
 
 class Afterwards:
-    """The members' new events, and answers that were given one after the other."""
+    """What was sent once more, the members' new events, and answers that were given one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, again: Seen) -> None:
+        self.again = again
         self.frames: dict[int, list[Any]] = {}
         self.answers: Seen = []
 
     def compare(self, world: World) -> None:
         """Raises AssertionError when the world is not like this."""
         world.just_ended.clear()
+        for operation, answer in self.again:  # first: it may have been done only now, and somebody is told of it
+            operation.check(world, answer)
         for id_, found in self.frames.items():
             assert id_ in world.members, "somebody reads the events of a member who has left"
             world.heard(world.members[id_], found, whole=True)
@@ -145,9 +148,9 @@ class Afterwards:
             operation.check(world, answer)
 
 
-async def after_a_storm(api: Api, witnesses: Sequence[Witness]) -> Afterwards:
-    """What is seen when requests that were under way together have ended."""
-    seen = Afterwards()
+async def after_a_storm(api: Api, witnesses: Sequence[Witness], again: Seen) -> Afterwards:
+    """What is seen when requests that were under way together have ended, and those `again` behind them."""
+    seen = Afterwards(again)
     for each in witnesses:
         by = await _way_in(api, each, seen.answers)
         if by is not None:

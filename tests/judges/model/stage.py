@@ -15,7 +15,7 @@ from server.ops import check
 from server.storage.inspection import faults, inspect
 from tests.judges.model import processes
 from tests.judges.model.accounts import ChangeMe, ChangePassword, SignUp, session_of
-from tests.judges.model.afresh import Witness, after_a_storm, asked, caller_by, everything, settle, witness
+from tests.judges.model.afresh import Seen, Witness, after_a_storm, asked, caller_by, everything, settle, witness
 from tests.judges.model.follower import Follower
 from tests.judges.model.operations import Caller, Operation
 from tests.judges.model.reading import ReadFeed
@@ -87,14 +87,13 @@ class Stage(RuleBasedStateMachine):
         answers = await asyncio.gather(*(operation.send(self.api) for operation in operations))
         await self.explain(list(zip(operations, answers)), [])
 
-    async def explain(self, done: list[Asked], then: list[tuple[Operation, Answer]]) -> None:
+    async def explain(self, done: list[Asked], then: Seen) -> None:
         """Finds the order of what was `done` together, with what was done `then`, and takes the world after it."""
         passwords = [operation.new for operation, _ in done if isinstance(operation, ChangePassword)]
         witnesses = [witness(self.world, member, passwords) for member in self.world.members.values()]
         witnesses += [_newcomer(answer.data) for operation, answer in done
                       if isinstance(operation, SignUp) and answer is not None and answer.status == 201]
-        seen = await after_a_storm(self.api, witnesses)
-        seen.answers[:0] = then
+        seen = await after_a_storm(self.api, witnesses, then)
         self.world = explained(self.world, done, seen.compare)
         for operation, _ in done:
             await self.look(operation)
