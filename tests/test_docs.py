@@ -9,28 +9,41 @@ from dataclasses import fields
 import pytest
 
 from server import cli
+from server.accounts import passwords, queries, routes, service, tokens
 from server.app import EVENTS, document
+from server.core import flood
+from server.core.clock import DAY, SECOND
 from server.core.errors import CODES
+from server.providers import http
 from server.settings import SECTIONS, Settings
+from server.web.metrics import BUCKETS
+from server.web.patience import Patience
 from tests.docs import make
 from tests.docs.pages import PAGES, ROOT, anchors, links, prose
 from tests.docs.reference import STANDING
 from tests.support import Served
-from ws.asyncapi import REASONS
+from ws import protocol
 
-OPERATIONS, SOCKET = PAGES["docs/operations.md"], PAGES["docs/socket.md"]
+OPERATIONS, SOCKET, SECURITY = PAGES["docs/operations.md"], PAGES["docs/socket.md"], PAGES["docs/security.md"]
 NOW = {page: text for page, text in PAGES.items() if page != "CHANGELOG.md"}  # that one tells of what was
 PATHS = set(document(Settings())["paths"]) | {"/", "/docs", "/ws"}
 NOT_METRICS = {"foyer_refresh": "the cookie"}
-NOT_OURS: dict[str, str] = {}  # files that are named and are not of the repository, and why
-NOT_SETTINGS = {"enrichment.status": "a field of an answer"}
-_FILE = re.compile(r"`((?:[\w-]+/)*[\w.-]+\.(?:py|sql|md|toml|cfg|txt|css|yaml|service)|(?:\w+/)+)`")
+# files that are named and are not of the repository, and why
+NOT_OURS = {"hello.py": "the reader's own, in the tutorial"}
+NOT_SETTINGS = {"enrichment.status": "a field of an answer", "enrichment.fields": "likewise"}
+_FILE = re.compile(r"`((?:[\w-]+/)*[\w.-]+\.(?:py|sql|md|toml|cfg|txt|css|mjs|yaml|service|timer)|(?:\w+/)+"
+                   r"|Dockerfile)`")
+
+
+def rows(page: str, head: str) -> list[list[str]]:
+    """The cells of the table whose head begins so."""
+    lines = page[page.index(f"| {head} |"):].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
 def table(page: str, head: str) -> list[str]:
-    """The first cells of the table whose head begins so."""
-    rows = page[page.index(f"| {head} |"):].split("\n\n")[0].splitlines()[2:]
-    return [re.split(r"(?<!\\)\|", row)[1].strip() for row in rows]
+    """The first cells of that table."""
+    return [cells[0] for cells in rows(page, head)]
 
 
 # -- pages that are made
@@ -42,6 +55,17 @@ def test_a_page_that_is_made_is_up_to_date(name: str) -> None:
 
 def test_problems_that_are_told_once_for_all_routes_are_problems() -> None:
     assert set(STANDING) <= set(CODES)
+
+
+def test_the_pages_that_are_made_leave_nothing_out() -> None:
+    """Whoever makes them could overlook something, and they would still be up to date."""
+    rest, settings = PAGES["docs/rest.md"], PAGES["docs/settings.md"]
+    assert sorted(re.findall(r"^### `([A-Z]+ \S+)`$", rest, re.MULTILINE)) == sorted(
+        f"{method.upper()} {path}" for path, told in document(Settings())["paths"].items() for method in told)
+    assert table(rest, "code") == [f"`{code}`" for code in CODES]
+    assert re.findall(r"^\| `(\w+\.\w+)` \|", settings, re.MULTILINE) == [
+        f"{section}.{item.name}" for section, made in SECTIONS.items()
+        for item in fields(made)]  # type: ignore[arg-type]
 
 
 # -- commands
@@ -71,13 +95,15 @@ def test_a_command_is_described_with_its_options(name: str) -> None:
 
 def test_commands_that_are_named_exist() -> None:
     words = {name.split()[0] for name in COMMANDS}
+    options = {option for parser in COMMANDS.values() for action in parser._actions
+               for option in action.option_strings}
     for page, text in NOW.items():
         for word in re.findall(r"run\.py ([a-z]+)", text):
             assert word in words, f"{page}: run.py {word}"
-    options = {option for parser in COMMANDS.values() for action in parser._actions
-               for option in action.option_strings}
-    for option in re.findall(r"(?:`|run\.py[^`\n]* )(--[a-z-]+)", OPERATIONS):
-        assert option in options, option
+        for deed in re.findall(r"\badmin ([a-z]+) NAME", text):
+            assert f"admin {deed}" in COMMANDS, f"{page}: admin {deed}"
+        for option in re.findall(r"(?:`|run\.py[^`\n]* )(--[a-z-]+)", text):
+            assert option in options, f"{page}: {option}"
 
 
 # -- settings
@@ -101,7 +127,7 @@ def test_routes_that_are_named_exist() -> None:
     for page, text in NOW.items():
         # Behind a host, a method or an opening quote stands a path of ours; `/_switch` and the like are the stand-ins'.
         for path in re.findall(r"(?:(?:127\.0\.0\.1|localhost):8080|\b(?:GET|POST|PUT|PATCH|DELETE) |`)"
-                               r"(/(?:api/|ws|docs|livez|readyz|metrics)[^\s`'\"?#|)<]*)", text):
+                               r"(/(?:api/|ws|docs|livez|readyz|metrics)[^\s`'\"?#|)<>]*)", text):
             assert any(pattern.fullmatch(path.rstrip(".,/")) for pattern in patterns), f"{page}: {path}"
 
 
@@ -118,9 +144,25 @@ def test_every_event_type_is_described_and_no_other() -> None:
     assert sorted(table(SOCKET, "event")) == sorted(f"`{event.name}`" for event in EVENTS)
 
 
+def test_the_data_of_every_event_type_is_described() -> None:
+    told = {name.strip("`"): data for name, data in rows(SOCKET, "event")}
+    for event in EVENTS:
+        words = set(re.findall(r"`([^`]+)`", told[event.name]))
+        assert "GET /api/me/enrichment" in words or set(event.data.__struct_fields__) <= words, event.name
+
+
+def test_every_frame_is_shown_and_no_other() -> None:
+    frames = {str(frame.__struct_config__.tag) for frame in
+              (*protocol.CLIENT_FRAMES, *protocol.SOCKET_FRAMES, *protocol.STREAM_FRAMES)}
+    shown = set(re.findall(r'"type": ?"(\w+)"', SOCKET))
+    assert frames <= shown <= frames | {event.name for event in EVENTS}
+
+
 def test_every_close_code_is_described_and_no_other() -> None:
     told = [int(code) for cell in table(SOCKET, "close code") for code in cell.split(", ")]
-    assert sorted(told) == sorted(REASONS)
+    assert sorted(told) == sorted(protocol.REASONS)
+    for page, text in NOW.items():
+        assert set(map(int, re.findall(r"\b44\d\d\b", text))) <= set(protocol.REASONS), page
 
 
 def test_problems_that_are_named_exist() -> None:
@@ -136,11 +178,39 @@ async def test_the_page_of_a_server_describes_every_error_and_route(server: Serv
 
 
 async def test_every_metric_is_described_and_no_other(server: Served) -> None:
+    await server.foyer.database.write(server.foyer.queue.enqueue, "nobody_does_it", "1")
+    await server.api.get("/livez")
     text = (await server.api.get("/metrics")).raw.decode()
     names = set(re.findall(r"# TYPE (\w+)", text))
-    assert names and names == set(re.findall(r"\bfoyer_\w+", OPERATIONS)) - set(NOT_METRICS)
-    for page, told in NOW.items():
-        assert set(re.findall(r"`(foyer_\w+)", told)) - set(NOT_METRICS) <= names, page
+    told = dict(re.fullmatch(r"`(\w+)(?:{(.*)})?`", cell).groups("") for cell in table(OPERATIONS, "metric"))
+    assert names and names == set(told)
+    for name, labels in told.items():
+        found = re.search(rf"^{name}{{(.*)}} ", text, re.MULTILINE)
+        assert labels == ",".join(re.findall(r'(\w+)="', found[1]) if found else ()), name
+    for page, words in NOW.items():
+        assert set(re.findall(r"\bfoyer_\w+", words)) - set(NOT_METRICS) <= names, page
+
+
+# -- numbers
+
+def test_numbers_are_those_of_the_program() -> None:
+    at, password = Patience(), document(Settings())["components"]["schemas"]["SignUp"]["properties"]["password"]
+    told = " ".join(SECURITY.split())
+    for said in (
+            f"{password['minLength']} to {password['maxLength']} characters",
+            f"wait more than {passwords.MOST_SECONDS:g} s",
+            f"at most {tokens.LONGEST} characters", f"for {service.REPEAT_MS // SECOND} s; later",
+            f"unpacking, within {at.body:g} s", f"{at.head // 1024} KiB, a line", f"first within {at.first:g} s",
+            f"later one within {at.idle:g} s", f"{at.reading:g} s for each {at.least // 1024} KiB",
+            f"{at.unread // 1024**2} MiB for all", f"{protocol.MAX_FRAME // 1024} KiB, uncompressed",
+            f"{protocol.AUTH_SECONDS:g} s until", f"{protocol.SEND_SECONDS:g} s to take",
+            f"{routes.FROM_ANYWHERE.count} in an hour", f"from within {queries.KNOWN_MS // DAY} days",
+            f"at most {http.MAX_BODY // 1024**2} MiB read"):
+        assert said in told, said
+    told = " ".join(OPERATIONS.split())
+    for said in (f"at most {flood.MOST} are written in ten seconds", f"in {len(BUCKETS)} buckets"):
+        assert said in told, said
+    assert flood.SECONDS == 10
 
 
 # -- what a page leads to
@@ -161,6 +231,22 @@ def test_files_that_are_named_exist(page: str) -> None:
     for name in _FILE.findall(NOW[page]):
         found = any((room / name).exists() for room in rooms) or list(ROOT.glob(f"server/*/{name}"))
         assert found or name in NOT_OURS, f"{page}: {name}"
+
+
+@pytest.mark.parametrize("page", sorted(NOW))
+def test_tests_that_are_named_exist(page: str) -> None:
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", NOW[page]):
+        assert re.search(rf"^(?:async )?def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), name
+
+
+def test_every_room_is_in_the_plan() -> None:
+    plan = PAGES["docs/architecture.md"].split("```")[1]
+    rooms = [path for top in ("server", "ws") for path in (ROOT / top).iterdir()
+             if path.suffix == ".py" and path.stem != "__init__" or path.is_dir() and any(path.glob("*.*"))]
+    rooms += [ROOT / name for name in ("bot", "config", "tests")]
+    for room in rooms:
+        if room.name != "__pycache__":
+            assert f"{room.name}/" in plan if room.is_dir() else room.name in plan, room.name
 
 
 def test_every_page_is_reached_from_the_readme() -> None:

@@ -31,6 +31,13 @@ def test_the_first_command_shows_the_bot_and_its_proof(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "found 10" in done.stdout
     assert "every rule was kept" in done.stdout
+    picture = README.read_text(encoding="utf-8").split("```text\n")[1].split("...")[0]
+    assert {line[:9] for line in picture.splitlines() if line.strip()} <= {
+        line[:9] for line in done.stdout.splitlines()}, "the picture is not what is seen"
+
+
+def test_it_is_one_screen() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= 65
 
 
 def test_the_commands_are_the_ones_that_ci_runs() -> None:

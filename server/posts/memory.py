@@ -7,18 +7,18 @@ change that concerns it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from server.posts.liked import Liked
 from server.posts.model import Post
+from server.posts.order import NEWEST, Order
 
 MOST_BYTES = 32 * 1024 * 1024
 MOST_WHOLE_BYTES = 8 * 1024 * 1024
 MOST_PAGES = 2000
-MOST_MEMBERS = 10_000
-MOST_LIKES_EACH = 2000
 MOST_STAMPS = 20_000
 
 Page = tuple[tuple[int, ...], str | None]  # ids and the next cursor
@@ -64,7 +64,8 @@ class Memory:
         self._wholes: dict[Page, bytes] = {}
         self._whole_bytes = 0
         self._pages: dict[bool, dict[Hashable, Page]] = {False: {}, True: {}}  # whether likes change them
-        self._liked: OrderedDict[int, dict[int, bool]] = OrderedDict()  # member -> post -> liked
+        self._order = Order()
+        self._liked = Liked()
         self._stamps: dict[Hashable, int] = {}
         self._floor = 0  # reads from before this one are not believed at all
 
@@ -73,38 +74,35 @@ class Memory:
     def post(self, post_id: int, member_id: int) -> bytes | None:
         """The post's JSON for the member (0: for nobody in particular), if everything about it is known."""
         found = self._posts.get(post_id)
-        if found is None:
-            return None
-        liked = self._liked.get(member_id, {}).get(post_id) if member_id else False
-        return None if liked is None else found.json(liked)
+        liked = self._liked.flags(member_id, (post_id,)) if member_id else [False]
+        return found.json(liked[0]) if found is not None and liked is not None else None
 
     def head(self, post_id: int) -> Kept | None:
         """The post as it is kept."""
         return self._posts.get(post_id)
 
-    def shown(self, places: Iterable[tuple[int, int, bool]]) -> list[Shown] | None:
-        """The posts of these ids, as a snapshot has them in which they have so many likes and the reader likes them or
-        not; None unless all are here. For any thread."""
-        found = []
-        for post_id, like_count, liked in places:
-            post = self._posts.get(post_id)
-            if post is None or post.like_count != like_count:
-                return None
-            found.append((post_id, post, liked))
-        return found
+    def with_likes(self, post_id: int, like_count: int) -> Kept | None:
+        """The post, if it is known with so many likes. For any thread."""
+        found = self._posts.get(post_id)
+        return found if found is not None and found.like_count == like_count else None
 
     def page(self, key: Hashable, by_likes: bool, member_id: int) -> bytes | None:
         """The whole answer for a page, if everything about it is known."""
         page = self._pages[by_likes].get(key)
         if page is None:
             return None
-        flags: list[bool | None] = []
-        if member_id:
-            liked = self._liked.get(member_id)
-            flags = list(map(liked.get, page[0])) if liked is not None else [None]
-            if None in flags:
-                return None
-        return self._whole(page, flags) if True in flags else self._unliked(page)
+        liked = self._liked.flags(member_id, page[0]) if member_id else []
+        if liked is None:
+            return None
+        return self._whole(page, liked) if True in liked else self._unliked(page)
+
+    def behind(self, post_id: int, count: int) -> list[int] | None:
+        """The ids of the next older posts, if they are known; those of the newest ones behind `NEWEST`."""
+        return self._order.behind(post_id, count)
+
+    def unread_likes(self, member_id: int) -> bool:
+        """Whether all likes of the member should be read. For any thread."""
+        return bool(member_id) and self._liked.unread(member_id)
 
     def _unliked(self, page: Page) -> bytes | None:
         """The page for all who like nothing on it, which is nearly everybody: made once until a post changes."""
@@ -118,13 +116,14 @@ class Memory:
                 self._wholes[page] = whole
         return whole
 
-    def _whole(self, page: Page, flags: Sequence[bool | None]) -> bytes | None:
+    def _whole(self, page: Page, flags: Sequence[bool]) -> bytes | None:
         found = [post for post in map(self._posts.get, page[0]) if post is not None]
         return joined(zip(found, flags), page[1]) if len(found) == len(page[0]) else None
 
     def _forget_wholes(self) -> None:
-        self._wholes.clear()
-        self._whole_bytes = 0
+        if self._wholes:
+            self._wholes.clear()
+            self._whole_bytes = 0
 
     # -- filling, after a read that began at `stamp`
 
@@ -135,7 +134,12 @@ class Memory:
             if not known and self._fresh(stamp, ("post", post_id), ("author", post.author_id)):
                 self._put(post_id, post)
         if member_id and self._fresh(stamp, ("likes", member_id)):
-            self._set_liked(member_id, {post_id: liked for post_id, _, liked in posts})
+            self._liked.learn(member_id, {post_id: liked for post_id, _, liked in posts})
+
+    def fill_likes(self, stamp: int, member_id: int, likes: Mapping[int, bool]) -> None:
+        """Remembers what the member likes."""
+        if self._fresh(stamp, ("likes", member_id)):
+            self._liked.learn_all(member_id, likes)
 
     def fill_page(self, stamp: int, key: Hashable, by_likes: bool, page: Page) -> None:
         """Remembers a page."""
@@ -144,6 +148,11 @@ class Memory:
             if len(pages) >= MOST_PAGES:
                 pages.clear()
             pages[key] = page
+
+    def fill_order(self, stamp: int, begin: int, ids: Sequence[int], to_the_end: bool) -> None:
+        """Remembers which posts stand behind one; `to_the_end`: and that no others do."""
+        if self._fresh(stamp, ("pages", False) if begin == NEWEST else ("order",)):
+            self._order.learn(begin, ids, to_the_end)
 
     def _fresh(self, stamp: int, *subjects: Hashable) -> bool:
         return stamp >= self._floor and all(self._stamps.get(subject, 0) <= stamp for subject in subjects)
@@ -157,27 +166,31 @@ class Memory:
 
     def post_added(self, post_id: int, post: Kept) -> None:
         """There is a new post."""
-        self.posts_changed()
+        self._forget_pages()
+        self._order.added(post_id)
         self.post_changed(post_id, post)
 
-    def like_changed(self, post_id: int, like_count: int, member_id: int, liked: bool) -> None:
-        """The member likes the post, or no longer does."""
+    def like_changed(self, post_id: int, before: Kept, post: Kept, member_id: int, liked: bool) -> None:
+        """The member likes the post, or no longer does. `before`: the post that the new one was made of."""
         self._change(("post", post_id), ("likes", member_id), ("pages", True))
         known = self._posts.get(post_id)
         if known is not None:
-            self._put(post_id, known.with_likes(like_count))
+            self._put(post_id, post if known is before else known.with_likes(post.like_count))
         if self._pages[True]:
             self._pages[True].clear()
-        self._set_liked(member_id, {post_id: liked})
+        self._liked.learn(member_id, {post_id: liked})
 
-    def posts_changed(self, gone: int | None = None) -> None:
-        """There is a post more, or one less."""
-        for by_likes, pages in self._pages.items():
-            self._change(("pages", by_likes))
+    def post_gone(self, post_id: int) -> None:
+        """There is a post less."""
+        self._forget_pages()
+        self._change(("post", post_id), ("order",))
+        self._order.broken()
+        self._drop(post_id)
+
+    def _forget_pages(self) -> None:
+        self._change(("pages", False), ("pages", True))
+        for pages in self._pages.values():
             pages.clear()
-        if gone is not None:
-            self._change(("post", gone))
-            self._drop(gone)
 
     def author_changed(self, author_id: int) -> None:
         """The author's name or picture may be another one."""
@@ -193,7 +206,8 @@ class Memory:
         for pages in self._pages.values():
             pages.clear()
         self._forget_wholes()
-        self._liked.pop(member_id, None)
+        self._order.broken()
+        self._liked.forget(member_id)
         touched = [id_ for id_, post in self._posts.items() if post.author_id == member_id or id_ in recounted]
         for post_id in touched:
             self._drop(post_id)
@@ -203,7 +217,8 @@ class Memory:
         self.stamp += 1
         self._floor = self.stamp
         self._posts.clear()
-        self._liked.clear()
+        self._order.broken()
+        self._liked.forget_all()
         self._stamps.clear()
         for pages in self._pages.values():
             pages.clear()
@@ -221,9 +236,12 @@ class Memory:
     # -- keeping within bounds
 
     def _put(self, post_id: int, post: Kept) -> None:
-        self._drop(post_id)
+        known = self._posts.get(post_id)
         self._posts[post_id] = post
         self._bytes += len(post.prefix)
+        if known is not None:
+            self._bytes -= len(known.prefix)
+            self._forget_wholes()
         while self._bytes > MOST_BYTES:
             self._drop(next(iter(self._posts)))
 
@@ -231,22 +249,10 @@ class Memory:
         found = self._posts.pop(post_id, None)
         if found is not None:
             self._bytes -= len(found.prefix)
-            if self._wholes:
-                self._forget_wholes()
-
-    def _set_liked(self, member_id: int, liked: dict[int, bool]) -> None:
-        known = self._liked.get(member_id)
-        if known is None:
-            self._liked[member_id] = liked
-            if len(self._liked) > MOST_MEMBERS:
-                self._liked.popitem(last=False)
-            return
-        if len(known) >= MOST_LIKES_EACH:
-            known.clear()
-        known.update(liked)
+            self._forget_wholes()
 
 
-def joined(posts: Iterable[tuple[Kept, bool | None]], cursor: str | None) -> bytes:
+def joined(posts: Iterable[tuple[Kept, bool]], cursor: str | None) -> bytes:
     """The answer for a page: posts, and whether the reader likes each."""
     encoded = [post.prefix + (b"true}" if liked else b"false}") for post, liked in posts]
     return b'{"data":[' + b",".join(encoded) + b'],"next":' + msgspec.json.encode(cursor) + b"}"

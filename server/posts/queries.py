@@ -18,7 +18,6 @@ _FROM = """
 _LIKED = """, EXISTS (
         SELECT 1 FROM likes l WHERE l.user_id = $3 AND l.post_id = p.id AND l.taken_back_at IS NULL) AS liked"""
 _PAGE = _COLUMNS + _LIKED + _FROM
-_PLACES = "SELECT p.id, p.like_count" + _LIKED + " FROM posts p "
 READ_POST = _COLUMNS + ", 0 AS liked" + _FROM + "WHERE p.id = $1"
 _NEWEST = "WHERE p.id < $1 ORDER BY p.id DESC LIMIT $2"
 _MOST_LIKED = """
@@ -29,22 +28,18 @@ _MOST_LIKED_OF = """
     WHERE p.author_id = $5 AND p.like_count <= $4 AND (p.like_count < $4 OR p.id < $1)
     ORDER BY p.like_count DESC, p.id DESC LIMIT $2"""
 _UNLIKED_OF = "WHERE p.author_id = $4 AND p.like_count = 0 AND p.id < $1 ORDER BY p.id DESC LIMIT $2"
-# By order, of all or `of` one author: the posts, and only where they stand, for when the posts themselves are known.
-POSTS = {
+# By order, of all or `of` one author.
+FEED = {
     "new": _PAGE + _NEWEST, "likes": _PAGE + _MOST_LIKED, "unliked": _PAGE + _UNLIKED,
-    "new_of": _PAGE + _NEWEST_OF, "likes_of": _PAGE + _MOST_LIKED_OF,
-    "unliked_of": _PAGE + _UNLIKED_OF,
-}
-PLACES = {
-    "new": _PLACES + _NEWEST, "likes": _PLACES + _MOST_LIKED, "unliked": _PLACES + _UNLIKED,
-    "new_of": _PLACES + _NEWEST_OF, "likes_of": _PLACES + _MOST_LIKED_OF,
-    "unliked_of": _PLACES + _UNLIKED_OF,
+    "new_of": _PAGE + _NEWEST_OF, "likes_of": _PAGE + _MOST_LIKED_OF, "unliked_of": _PAGE + _UNLIKED_OF,
 }
 FIND_AUTHOR = "SELECT id FROM users WHERE username_key = $1"
 INSERT_POST = """
     INSERT INTO posts (author_id, title, text, link, created_at) VALUES ($1, $2, $3, $4, $5) RETURNING id"""
 COUNT_POST = "UPDATE users SET post_count = post_count + $2 WHERE id = $1"
-READ_WRITER = "SELECT id, username, name, avatar_url, email_status FROM users WHERE id = $1"
+COUNT_NEW_POST = """
+    UPDATE users SET post_count = post_count + 1 WHERE id = $1
+    RETURNING id, username, name, avatar_url, email_status"""
 UPDATE_POST = "UPDATE posts SET title = $2, text = $3, link = $4, edited_at = $5 WHERE id = $1"
 REMEMBER_MENTIONS = """
     INSERT INTO mentions (member_id, told_id, told, at)
@@ -61,6 +56,7 @@ TAKE_BACK = """
     UPDATE likes SET taken_back_at = $3 WHERE post_id = $1 AND user_id = $2 AND taken_back_at IS NULL"""
 COUNT_LIKE = "UPDATE posts SET like_count = like_count + $2 WHERE id = $1 RETURNING like_count"
 HAS_LIKED = "SELECT 1 FROM likes WHERE post_id = $1 AND user_id = $2 AND taken_back_at IS NULL"
+LIKES_OF = "SELECT post_id, taken_back_at IS NULL FROM likes WHERE user_id = $1 LIMIT $2"
 READ_LIKERS = """
     SELECT u.id, u.username, u.name, u.avatar_url, l.at
     FROM likes l JOIN users u ON u.id = l.user_id
@@ -84,16 +80,17 @@ class View:
     args: list[Any]
 
 
-def _post(row: Row) -> Post:
-    author = Author(row["author_id"], row["username"], row["name"], row["avatar_url"])
-    return Post(row["id"], author, row["title"], row["text"], row["link"], iso(row["created_at"]),
-                iso_or_none(row["edited_at"]), row["like_count"], bool(row["liked"]))
+def made(row: Row) -> Post:
+    """The post of a row."""
+    id_, author_id, username, name, avatar_url, title, text, link, created_at, edited_at, like_count, liked = row
+    return Post(id_, Author(author_id, username, name, avatar_url), title, text, link, iso(created_at),
+                iso_or_none(edited_at), like_count, bool(liked))
 
 
 async def post(tx: Tx, post_id: int) -> Post | None:
     """The post."""
     row = await tx.one(READ_POST, post_id)
-    return _post(row) if row else None
+    return made(row) if row else None
 
 
 async def view(tx: Tx, author: str | None, unliked: bool, by_likes: bool, place: Place, limit: int,
@@ -109,28 +106,21 @@ async def view(tx: Tx, author: str | None, unliked: bool, by_likes: bool, place:
     return View(order, args)
 
 
-async def feed(tx: Tx, page: View) -> list[Post]:
-    """The posts of a page."""
-    sql = POSTS[page.order]
-    return [_post(row) for row in await tx.all(sql, *page.args)]
+async def feed(tx: Tx, page: View) -> list[Row]:
+    """The posts of a page, as rows: many of them are known, and need not be `made`."""
+    sql = FEED[page.order]
+    return await tx.all(sql, *page.args)
 
 
-async def places(tx: Tx, page: View) -> list[tuple[int, int, bool]]:
-    """The ids of the posts of a page, with the number of their likes and whether the member likes them."""
-    sql = PLACES[page.order]
-    return [(row[0], row[1], bool(row[2])) for row in await tx.all(sql, *page.args)]
+async def count_new_post(tx: Tx, user_id: int) -> tuple[Author, str] | None:
+    """Counts a post that is to be added; the member as its author, and what is known of their address."""
+    row = await tx.one(COUNT_NEW_POST, user_id)
+    return (Author(row["id"], row["username"], row["name"], row["avatar_url"]), row["email_status"]) if row else None
 
 
 async def insert_post(tx: Tx, author_id: int, title: str, text: str, link: str | None) -> int:
-    """Adds a post and counts it; returns its id."""
-    await tx.run(COUNT_POST, author_id, 1)
+    """Adds a post; returns its id."""
     return int(await tx.value(INSERT_POST, author_id, title, text, link, tx.now))
-
-
-async def writer(tx: Tx, user_id: int) -> tuple[Author, str] | None:
-    """The member as an author, and what is known of their address."""
-    row = await tx.one(READ_WRITER, user_id)
-    return (Author(row["id"], row["username"], row["name"], row["avatar_url"]), row["email_status"]) if row else None
 
 
 async def update_post(tx: Tx, post_id: int, title: str, text: str, link: str | None) -> None:
@@ -171,6 +161,11 @@ async def count_like(tx: Tx, post_id: int, change: int) -> int:
 async def likes(tx: Tx, user_id: int, post_id: int) -> bool:
     """Whether the member likes the post."""
     return await tx.value(HAS_LIKED, post_id, user_id) is not None
+
+
+async def likes_of(tx: Tx, user_id: int, limit: int) -> dict[int, bool]:
+    """Posts, and whether the member likes each or did before; all of them, when they are fewer than the limit."""
+    return {post_id: bool(liked) for post_id, liked in await tx.all(LIKES_OF, user_id, limit)}
 
 
 async def likers(tx: Tx, post_id: int, before: tuple[int, int], limit: int) -> list[tuple[int, Liker]]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 from functools import partial
 
 from server.posts import queries
+from server.posts.liked import READ_AT_ONCE
 from server.posts.memory import Kept, Memory, Shown, joined, kept
 from server.posts.model import ChangePost, Feed, Liker, LikersPage, NewPost, Post
+from server.posts.order import NEWEST
 from server.posts.queries import Place
 from server.posts.service import Posts, existing
-from server.storage import Tx
+from server.storage import Row, Tx
 from server.web import cursor
 from server.web.fields import MAX_ID
 from server.web.route import Answer, Call, Listing, Route
 
-START = Place(MAX_ID, MAX_ID)
+START = Place(NEWEST, MAX_ID)
 
 
 class Reading:
@@ -24,25 +26,45 @@ class Reading:
 
     def recall_feed(self, call: Call) -> Answer | None:
         call.stamp = self._memory.stamp
-        raw = self._memory.page(call.query, _by_likes(call.query), call.me_id)
+        query, by_likes = call.query, _by_likes(call.query)
+        raw = self._memory.page(query, by_likes, call.me_id)
+        if raw is None and _is_whole_feed(query) and self._put_together(call, query):
+            raw = self._memory.page(query, by_likes, call.me_id)
         return Answer(raw=raw) if raw is not None else None
+
+    def _put_together(self, call: Call, query: Feed) -> bool:
+        """Makes a page that was not asked for before; False when not all that stands on it is known."""
+        ids = self._memory.behind(_place(query).before_id, query.limit + 1)
+        if ids is None:
+            return False
+        more = cursor.encode("new", ids[query.limit - 1]) if len(ids) > query.limit else None
+        self._memory.fill_page(call.stamp, query, False, (tuple(ids[:query.limit]), more))
+        return True
 
     async def load_feed(self, tx: Tx, call: Call) -> Answer:
         query: Feed = call.query
-        view = await queries.view(tx, query.author, query.unliked, query.sort == "likes", _place(query),
-                                  query.limit + 1, call.me_id)
-        found = self._memory.shown(await queries.places(tx, view))
-        if found is None:
-            found = [(post.id, kept(post), post.liked) for post in await queries.feed(tx, view)]
+        place = _place(query)
+        view = await queries.view(tx, query.author, query.unliked, query.sort == "likes", place, query.limit + 1,
+                                  call.me_id)
+        found = [self._shown(row) for row in await queries.feed(tx, view)]
         more = _cursor(query, *found[query.limit - 1][:2]) if len(found) > query.limit else None
         del found[query.limit:]
-        tx.after_commit(partial(self._fill, call, found, more))
+        tx.after_commit(partial(self._fill, call, place, found, more))
+        if self._memory.unread_likes(call.me_id):
+            likes = await queries.likes_of(tx, call.me_id, READ_AT_ONCE + 1)
+            tx.after_commit(partial(self._memory.fill_likes, call.stamp, call.me_id, likes))
         return Answer(raw=joined([post[1:] for post in found], more))
 
-    def _fill(self, call: Call, posts: list[Shown], more: str | None) -> None:
-        page = (tuple([post_id for post_id, _, _ in posts]), more)
+    def _shown(self, row: Row) -> Shown:
+        known = self._memory.with_likes(row["id"], row["like_count"])
+        return row["id"], known or kept(queries.made(row)), bool(row["liked"])
+
+    def _fill(self, call: Call, place: Place, posts: list[Shown], more: str | None) -> None:
+        ids, query = [post_id for post_id, _, _ in posts], call.query
         self._memory.fill(call.stamp, posts, call.me_id)
-        self._memory.fill_page(call.stamp, call.query, _by_likes(call.query), page)
+        self._memory.fill_page(call.stamp, query, _by_likes(query), (tuple(ids), more))
+        if _is_whole_feed(query):
+            self._memory.fill_order(call.stamp, place.before_id, ids, to_the_end=more is None)
 
     def recall_post(self, call: Call) -> Answer | None:
         call.stamp = self._memory.stamp
@@ -120,6 +142,10 @@ def routes(posts: Posts, memory: Memory) -> list[Route]:
 def _by_likes(query: Feed) -> bool:
     """Whether a like changes what stands on the page."""
     return query.unliked or query.sort == "likes"
+
+
+def _is_whole_feed(query: Feed) -> bool:
+    return query.author is None and not _by_likes(query)
 
 
 def _kind(query: Feed) -> str:

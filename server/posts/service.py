@@ -43,9 +43,9 @@ class Posts:
 
     async def create(self, tx: Tx, member: Member, body: NewPost) -> tuple[int, bytes]:
         """Adds a post; gives its id and the post as JSON."""
-        found = await queries.writer(tx, member.id)
+        found = await queries.count_new_post(tx, member.id)
         if found is None:
-            raise Problem("not_signed_in", "This account is gone.")
+            raise unauthorized()
         author, email_status = found
         if email_status in self._undeliverable:
             raise Problem("email_undeliverable", "Your e-mail address does not receive mail; change it first.",
@@ -74,7 +74,7 @@ class Posts:
         if post.author.id != member.id and member.role != "admin":
             raise Problem("forbidden", "Only its author or an administrator can delete a post.")
         await queries.delete_post(tx, post_id, post.author.id)
-        tx.after_commit(lambda: self._memory.posts_changed(gone=post_id))
+        tx.after_commit(partial(self._memory.post_gone, post_id))
 
     async def like(self, tx: Tx, member: Member, post_id: int, known: Kept | None) -> bytes:
         """Likes a post; a second time changes nothing. The author is told once.
@@ -96,17 +96,19 @@ class Posts:
             count = (await existing(tx, post_id)).like_count
             if not await queries.likes(tx, member.id, post_id):
                 raise unauthorized()  # the account is gone since the request came
-        return self._liked(tx, post_id, known.with_likes(count), member, True)
+        return self._liked(tx, post_id, known, count, member, True)
 
     async def unlike(self, tx: Tx, member: Member, post_id: int) -> bytes:
         """Takes a like back; a second time changes nothing. Gives the post as JSON."""
         known = kept(await existing(tx, post_id))
+        count = known.like_count
         if await queries.take_like_back(tx, post_id, member.id):
-            known = known.with_likes(await queries.count_like(tx, post_id, -1))
-        return self._liked(tx, post_id, known, member, False)
+            count = await queries.count_like(tx, post_id, -1)
+        return self._liked(tx, post_id, known, count, member, False)
 
-    def _liked(self, tx: Tx, post_id: int, post: Kept, member: Member, liked: bool) -> bytes:
-        tx.after_commit(partial(self._memory.like_changed, post_id, post.like_count, member.id, liked))
+    def _liked(self, tx: Tx, post_id: int, known: Kept, count: int, member: Member, liked: bool) -> bytes:
+        post = known.with_likes(count)
+        tx.after_commit(partial(self._memory.like_changed, post_id, known, post, member.id, liked))
         return post.json(liked)
 
 

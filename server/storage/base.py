@@ -1,7 +1,7 @@
 """What every database offers, whichever engine is behind it."""
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 P = ParamSpec("P")
@@ -13,6 +13,9 @@ class Row(Protocol):
 
     def __getitem__(self, name: str | int, /) -> Any:
         """The value of the column, by its name or place."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """The values in the order of the columns."""
 
     def keys(self) -> Any:
         """The names of the columns."""
@@ -89,10 +92,10 @@ class Database(Protocol):
 
 def drive(coroutine: Awaitable[T]) -> T:
     """Runs to its end a coroutine that never really waits."""
-    assert isinstance(coroutine, Coroutine)
+    running = cast(Coroutine[Any, None, T], coroutine)
     try:
-        coroutine.send(None)
+        running.send(None)
     except StopIteration as stop:
         return cast(T, stop.value)
-    coroutine.close()
+    running.close()
     raise RuntimeError("a transaction may await nothing but its tx")

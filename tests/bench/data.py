@@ -45,4 +45,5 @@ async def _members(tx: Any, begin: int, end: int) -> list[Any]:
 
 async def _posts(tx: Any, begin: int, end: int, members: int) -> None:
     for number in range(begin, end):
+        await posts.count_new_post(tx, 1 + number % members)
         await posts.insert_post(tx, 1 + number % members, f"Post number {number}", TEXT, None)

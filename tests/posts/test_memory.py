@@ -9,10 +9,14 @@ from typing import Any
 
 import pytest
 
-from server.posts import memory
+from server.posts import liked, memory, order
+from server.web import cursor
 from tests.support import PASSWORD, Answer, Served
 
-READS = ("/api/posts", "/api/posts?limit=3", "/api/posts?sort=likes", "/api/posts?unliked=true",
+# Behind posts that are there, that are gone, and that come some time.
+PAGES = [f"/api/posts?limit={limit}&cursor={cursor.encode('new', at)}"
+         for limit, at in ((2, 4), (5, 9), (3, 30), (20, 1))]
+READS = ("/api/posts", "/api/posts?limit=3", *PAGES, "/api/posts?sort=likes", "/api/posts?unliked=true",
          "/api/posts?author=member-0",
          "/api/posts?author=member-1&sort=likes&limit=2", "/api/posts?author=member-2&unliked=true")
 ALL_POSTS = """
@@ -165,9 +169,10 @@ async def test_a_like_count_is_never_behind_for_who_saw_it(crowd: Crowd) -> None
 
 
 async def test_small_bounds_change_no_answer(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"MOST_BYTES": 700, "MOST_PAGES": 2, "MOST_MEMBERS": 2, "MOST_LIKES_EACH": 2,
-                        "MOST_STAMPS": 5}.items():
-        monkeypatch.setattr(memory, name, value)
+    for module, name, value in ((memory, "MOST_BYTES", 700), (memory, "MOST_PAGES", 2), (memory, "MOST_STAMPS", 5),
+                                (liked, "MOST_MEMBERS", 2), (liked, "MOST_EACH", 2), (liked, "MOST_IN_ALL", 3),
+                                (order, "MOST_LINKS", 3)):
+        monkeypatch.setattr(module, name, value)
     for _ in range(40):
         await asyncio.gather(*[crowd.write() if number % 3 == 0 else crowd.read() for number in range(9)])
     await crowd.compare_with_rows()

@@ -42,6 +42,7 @@ async def _members(tx: Tx, names: tuple[str, ...], posts_each: int) -> None:
         ids.append(user_id)
     for at, author in enumerate(ids):
         for number in range(posts_each):
+            await posts.count_new_post(tx, author)
             post = await posts.insert_post(tx, author, f"Post {number} of {names[at]}", TEXT, None)
             if len(ids) > 1:
                 await posts.insert_like(tx, post, ids[at - 1])

@@ -34,9 +34,8 @@ SCANS = {
 SORTS = {
     "server/events/log.py: FIND_PRUNABLE": "at most 40 rows for each member who may be pruned at once",
     "server/jobs/queue.py: COUNT_JOBS": "what is being worked on, by kind",
-    **{f"server/posts/queries.py: {kind}['likes_of']":
-        "the posts of one author; an index for it would be a third one to change with every like"
-        for kind in ("POSTS", "PLACES")},
+    "server/posts/queries.py: FEED['likes_of']":
+        "the posts of one author; an index for it would be a third one to change with every like",
 }
 # `*arguments` whose number no syntax tree tells: how many they are.
 STARRED = {
@@ -45,7 +44,7 @@ STARRED = {
     ("FILL_PROFILE", "*_values(new)"): 7,
     ("CLEAR_PROFILE", "*_values(msgspec.json.decode(row['filled'], type=dict[str, str]))"): 7,
     ("READ_LIKERS", "*before"): 2,
-    **{(f"{kind}['{order}']", "*page.args"): 3 + more for kind in ("POSTS", "PLACES") for order, more in (
+    **{(f"FEED['{order}']", "*page.args"): 3 + more for order, more in (
         ("new", 0), ("unliked", 0), ("likes", 1), ("new_of", 1), ("unliked_of", 1), ("likes_of", 2))},
 }
 # Given to a Tx by something else than a name or a text that stands there.
