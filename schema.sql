@@ -126,6 +126,16 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_age ON idempotency (created_at);
 CREATE INDEX idempotency_member ON idempotency (member_id) WHERE member_id IS NOT NULL;
 
+-- Allowances that must be counted exactly, in all processes and over a restart (sign-ups, sign-ins, wrong passwords): of
+-- whom, and when each is whole again.
+CREATE TABLE allowances (
+    name TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    whole_at INTEGER NOT NULL,
+    PRIMARY KEY (name, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX allowances_age ON allowances (whole_at);
+
 -- How far the enrichment of each member has come, and what the providers knew.
 CREATE TABLE enrichments (
     user_id INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,

@@ -5,13 +5,11 @@ import hmac
 import ipaddress
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-import aiohttp_cors
 from aiohttp import web
 
 from server.accounts import export, profiles
@@ -52,7 +50,8 @@ from server.providers.hunter import Hunter
 from server.providers.provider import Provider
 from server.settings import Settings
 from server.storage import Database
-from server.web import openapi
+from server.web import openapi, origins
+from server.web.allowances import Allowances
 from server.web.dispatch import Dispatcher
 from server.web.express import Express
 from server.web.guard import Guard
@@ -96,6 +95,7 @@ class Foyer:
         self.tokens = Tokens(secret, settings.auth.access_minutes * MINUTE, clock)
         self.gate = Gate(database, self.tokens, clock)
         self.limiter = _limiter(settings, outside)
+        self.allowances = Allowances(database, self.limiter)
         self.health = Health(database, _describable(outside), outside.stand_ins)
         self.port = settings.server.port
         self.express: Express | None = None  # there when nothing needs aiohttp's own way
@@ -146,7 +146,8 @@ class Foyer:
     def _routes(self) -> list[Route]:
         needs = accounts_routes.Needs(
             self.database, self.accounts, self.erasure, self.verification, self.hasher, self.tokens, self.limiter,
-            self.settings.limits.login_failures, self.settings.auth.refresh_days * DAY // 1000)
+            self.allowances,            self.settings.limits.signup, self.settings.limits.login_failures,
+            self.settings.auth.refresh_days * DAY // 1000)
         return [
             *accounts_routes.routes(needs),
             export.route(self.exporting),
@@ -170,12 +171,12 @@ class Foyer:
     def web_app(self, patience: Patience = Patience()) -> web.Application:
         """The aiohttp application."""
         settings = self.settings
-        guard = Guard(self.metrics, bool(settings.cors.origins))
+        guard = Guard(self.metrics)
         app = web.Application(middlewares=[guard.middleware()], client_max_size=settings.server.max_body)
         limits = settings.limits
         rates = {"read": limits.read, "write": limits.write, "signup": limits.signup, "login": limits.login}
-        machine = Machine(self.database, self.gate.authenticate, self.gate.remembered, self.limiter, rates,
-                          settings.server.trusted_proxies, secret=self._body_key,
+        machine = Machine(self.database, self.gate.authenticate, self.gate.remembered, self.limiter, self.allowances,
+                          rates, settings.server.trusted_proxies, secret=self._body_key,
                           secure=settings.server.public_url.startswith("https:"), plain=bool(settings.cors.origins),
                           body_seconds=patience.body)
         dispatcher = Dispatcher(guard)
@@ -185,7 +186,7 @@ class Foyer:
         dispatcher.add_handler("/ws", sockets)
         pages.add_to(app, self.document, self.outside.stand_ins)
         if settings.cors.origins:
-            _allow_origins(app, settings.cors.origins, added)
+            origins.allow(app, settings.cors.origins, added)
         else:
             self.express = Express(dispatcher, guard, machine.address)
         app.on_shutdown.append(self._say_good_bye)
@@ -249,16 +250,6 @@ def _add(app: web.Application, dispatcher: Dispatcher, route: Route, machine: Ma
     if route.method == "GET":
         return app.router.add_get(route.path, handle)  # answers HEAD too
     return app.router.add_route(route.method, route.path, handle)
-
-
-def _allow_origins(app: web.Application, origins: Sequence[str], added: Sequence[web.AbstractRoute]) -> None:
-    """Other web sites may call the API, with a token but without cookies."""
-    options = aiohttp_cors.ResourceOptions(  # type: ignore[no-untyped-call]
-        allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"),
-        allow_methods="*", expose_headers=("Location", "Retry-After", "X-Request-ID"), max_age=600)
-    cors = aiohttp_cors.setup(app, defaults={origin: options for origin in origins})
-    for route in added:
-        cors.add(route)
 
 
 def document(settings: Settings) -> dict[str, Any]:

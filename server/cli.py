@@ -4,25 +4,39 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from server.core.errors import CommandFailed, ConfigError
 
 OK, BROKEN, UNUSABLE = 0, 1, 2
 INTERRUPTED = 130
+URL = "sqlite:FILE or postgresql://..."
+OURS = ("server", "ws", "bot")  # the packages of the program itself
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs a command; returns the exit code."""
     given = _parser().parse_args(_with_default(arguments))
+    return _exit_code(lambda: int(given.command(given)))
+
+
+def _exit_code(command: Callable[[], int]) -> int:
+    """Runs it; what is the operator's business is told in a line."""
     try:
-        return int(given.command(given))
+        return command()
     except (CommandFailed, ConfigError) as error:
         print(f"foyer: {error}", file=sys.stderr, flush=True)
         return BROKEN if isinstance(error, CommandFailed) else UNUSABLE
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in OURS:
+            raise
+        print(f"foyer: {sys.executable} has no package {error.name}; expected an environment with what Foyer needs: "
+              "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt", file=sys.stderr, flush=True)
+        return UNUSABLE
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -34,8 +48,15 @@ def _with_default(arguments: Sequence[str]) -> list[str]:
     return list(arguments)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Repeats what it does not understand, but for the password of a URL."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(re.sub(r"(://[^\s:/@]*):\S*@", r"\1:...@", message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="run.py", description="Foyer, a self-hosted members' community.")
+    parser = _Parser(prog="run.py", description="Foyer, a self-hosted members' community.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_serve(commands)
     bot = commands.add_parser("bot", help="try a server as many members would, and prove that the rules were kept")
@@ -50,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.set_defaults(command=_sandbox)
     add_admin(commands)
     add_backup(commands)
+    add_copy(commands)
     check = commands.add_parser("check", help="prove the invariants of the data; exit 1 with a list if one is broken")
     _add_common(check)
     check.set_defaults(command=_check)
@@ -68,7 +90,12 @@ def add_serve(commands: Any) -> None:
     _add_common(serve)
     serve.add_argument("--host", help="the address to listen on")
     serve.add_argument("--port", help="the port to listen on; 0 picks a free one")
+    serve.add_argument("--no-jobs", dest="jobs", action="store_const", const="no",
+                       help="only HTTP: the background work is done by others")
     serve.set_defaults(command=_serve)
+    worker = commands.add_parser("worker", help="only the background work, no HTTP (useful with PostgreSQL)")
+    _add_common(worker)
+    worker.set_defaults(command=_worker)
 
 
 def add_admin(commands: Any) -> None:
@@ -98,9 +125,18 @@ def add_backup(commands: Any) -> None:
         parser.set_defaults(command=command)
 
 
+def add_copy(commands: Any) -> None:
+    """Declares `copy`."""
+    copy = commands.add_parser("copy", help="copy everything into an empty database, SQLite or PostgreSQL; "
+                                            "no server may be running")
+    copy.add_argument("--from", dest="source", required=True, metavar="URL", help=URL)
+    copy.add_argument("--to", dest="target", required=True, metavar="URL", help=URL)
+    copy.set_defaults(command=_copy)
+
+
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="the settings (default: config/server.cfg)")
-    parser.add_argument("--database", metavar="URL", help="sqlite:FILE")
+    parser.add_argument("--database", metavar="URL", help=URL)
 
 
 def _port(text: str) -> int:
@@ -111,7 +147,8 @@ def _port(text: str) -> int:
 
 def _settings(given: argparse.Namespace) -> Any:
     from server import settings
-    names = {"host": ("server", "host"), "port": ("server", "port"), "database": ("database", "url")}
+    names = {"host": ("server", "host"), "port": ("server", "port"), "jobs": ("server", "jobs"),
+             "database": ("database", "url")}
     overrides = {place: str(getattr(given, name)) for name, place in names.items()
                  if getattr(given, name, None) is not None}
     return settings.load(given.config, overrides=overrides)
@@ -127,7 +164,22 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 
 def _serve(given: argparse.Namespace) -> int:
     from server.serve import serve
-    _run(serve(_settings(given)))
+    settings = _settings(given)
+    if settings.server.workers > 1:
+        from server.supervisor import Supervisor
+        return Supervisor(settings, _serve_among_others).run()
+    _run(serve(settings))
+    return OK
+
+
+def _serve_among_others(settings: Any, told: int, alive: int) -> int:
+    from server.serve import serve_among_others
+    return _exit_code(lambda: _run(serve_among_others(settings, told, alive)) or OK)
+
+
+def _worker(given: argparse.Namespace) -> int:
+    from server.serve import work
+    _run(work(_settings(given)))
     return OK
 
 
@@ -139,9 +191,10 @@ def _sandbox(given: argparse.Namespace) -> int:
 
 def _check(given: argparse.Namespace) -> int:
     from server.ops import check
-    from server.storage.inspection import faults, inspect
-    path = _settings(given).sqlite_file
-    broken = inspect(path, faults) + inspect(path, check.broken)
+    from server.storage import inspection
+    place = inspection.place_of(_settings(given))
+    inspection.expect_schema(place, inspection.version_of(place))
+    broken = inspection.damage(place) + inspection.inspect(place, check.broken)
     for line in broken:
         print(line)
     print(f"{len(check.INVARIANTS) - len(broken)} of {len(check.INVARIANTS)} invariants hold" if broken
@@ -159,14 +212,14 @@ def _create_admin(given: argparse.Namespace) -> int:
 
 def _promote(given: argparse.Namespace) -> int:
     from server.ops import administrators
-    changed = administrators.change_role(_settings(given).sqlite_file, given.name, "admin")
+    changed = administrators.change_role(_settings(given), given.name, "admin")
     print(f"{changed.username} is an administrator")
     return OK
 
 
 def _demote(given: argparse.Namespace) -> int:
     from server.ops import administrators
-    changed = administrators.change_role(_settings(given).sqlite_file, given.name, "member")
+    changed = administrators.change_role(_settings(given), given.name, "member")
     print(f"{changed.username} is a member like any other")
     if not changed.administrators:
         print("foyer: there is no administrator any more; run.py admin promote NAME makes one", file=sys.stderr)
@@ -176,12 +229,13 @@ def _demote(given: argparse.Namespace) -> int:
 def _backup(given: argparse.Namespace) -> int:
     from server import secret
     from server.ops import check
-    from server.storage import backup
+    from server.storage import backup, inspection
     settings = _settings(given)
     os.nice(10)  # the server beside us goes first
-    made = backup.make(settings.sqlite_file, given.file, check.broken, force=given.force)
+    made = backup.make(inspection.place_of(settings), given.file, check.broken, force=given.force)
     print(f"{given.file}: {made}")
-    key = "auth.secret" if settings.auth.secret else settings.sqlite_file.with_name(secret.NAME)
+    own = settings.auth.secret or settings.sqlite_file is None
+    key = "auth.secret" if own else settings.sqlite_file.with_name(secret.NAME)
     print(f"It does not hold {key}: keep that safe too, and apart from it.")
     return OK
 
@@ -192,11 +246,31 @@ def _restore(given: argparse.Namespace) -> int:
     from server.storage import restore
     settings = _settings(given)
     target = settings.sqlite_file
+    if target is None:
+        raise ConfigError("[database] url: restore puts a backup in the place of a SQLite file; into an empty "
+                          f"PostgreSQL database: run.py copy --from sqlite:{given.file} --to postgresql://...")
     print(f"{target}: {restore.restore(given.file, target, check.broken, force=given.force)}")
     key = target.with_name(secret.NAME)
     if not settings.auth.secret and not key.exists():
         print(f"There is no {key}: put back the one that belongs to it, else everybody has to sign in again.")
     return OK
+
+
+def _copy(given: argparse.Namespace) -> int:
+    from server.storage import copying
+    copying.copy(_place("--from", given.source), _place("--to", given.target), say=print)
+    print("The copy is whole. Clients see another epoch, and new ids go on a million further.")
+    print("Sessions stay good only with the same auth.secret; beside a SQLite file it stands in foyer.key.")
+    return OK
+
+
+def _place(option: str, url: str) -> Path | str:
+    from server.core import units
+    try:
+        kind, _, rest = units.database_url(url).partition(":")
+    except ValueError as error:
+        raise ConfigError(f"{option}: expected {error}") from None
+    return Path(rest) if kind == "sqlite" else url
 
 
 def _openapi(given: argparse.Namespace) -> int:

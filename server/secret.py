@@ -16,7 +16,8 @@ def of(settings: Settings) -> str:
     if settings.auth.secret:
         return settings.auth.secret
     if settings.sqlite_file is None:
-        raise ConfigError("[auth] secret: must be set with PostgreSQL; expected 32 characters or more")
+        raise ConfigError("[auth] secret: must be set with PostgreSQL, the same for all; expected 32 characters "
+                          "or more")
     path = settings.sqlite_file.with_name(NAME)
     try:
         if not path.exists():

@@ -4,14 +4,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import http_parser, web
 
-from server import secret
+from server import ports, secret
 from server.app import Foyer, Outside
 from server.core import log as logs
 from server.core.errors import ConfigError
@@ -24,7 +26,8 @@ from server.providers.hunter import Hunter
 from server.sandbox.app import Sandbox
 from server.sandbox.app import start as start_sandbox
 from server.settings import Settings
-from server.storage import schema
+from server.sharing import share
+from server.storage import Database, schema
 from server.storage.lock import only_one
 from server.storage.sqlite import open_database
 from server.storage.watch import Watcher
@@ -44,43 +47,75 @@ class Running:
 
 
 @asynccontextmanager
-async def running(settings: Settings, patience: Patience = Patience()) -> AsyncIterator[Running]:
+async def running(settings: Settings, patience: Patience = Patience(),
+                  shared_port: bool = False) -> AsyncIterator[Running]:
     """A server from ready to stopped. What was opened last is closed first: the sockets, the background work,
     the outside clients, the database."""
     _check_parser()
     async with AsyncExitStack() as stack:
-        assert settings.sqlite_file is not None
-        stack.enter_context(only_one(settings.sqlite_file))
-        key = secret.of(settings)
-        database = await open_database(settings.sqlite_file, durability=settings.database.durability)
-        stack.push_async_callback(database.close)
-        outside, stand_ins = await _outside(settings, stack)
-        foyer = Foyer(settings, database, outside, key, await database.read(schema.epoch))
-        stack.callback(foyer.hasher.close)
-        if settings.server.jobs:
-            await database.write(queue.schedule, housekeeping.KIND, housekeeping.EVERY_MS)
-            stack.push_async_callback(foyer.worker.stop)
-            await foyer.worker.start(alone=True)
-        watcher = Watcher(database, foyer.changed_elsewhere)
-        stack.push_async_callback(watcher.stop)
-        await watcher.start()
-        foyer.port = await _listen(foyer, stack, patience)
+        if settings.sqlite_file is not None:
+            stack.enter_context(only_one(settings.sqlite_file))
+        # Before anything is made: a start that fails on its address leaves no database behind.
+        sockets = [stack.enter_context(each) for each in ports.bound(settings.server, shared_port)]
+        foyer, stand_ins = await _furnished(settings, stack, settings.server.jobs)
+        foyer.port = await _listen(foyer, sockets, stack, patience)
         foyer.health.phase = "ready"
         _settle_memory()
-        yield Running(foyer, f"http://{_host(settings)}:{foyer.port}", stand_ins)
+        yield Running(foyer, f"http://{ports.shown(settings.server.host)}:{foyer.port}", stand_ins)
         foyer.health.phase = "stopping"
 
 
-async def _listen(foyer: Foyer, stack: AsyncExitStack, patience: Patience) -> int:
+@asynccontextmanager
+async def working(settings: Settings) -> AsyncIterator[Foyer]:
+    """Background work only, from ready to stopped."""
+    async with AsyncExitStack() as stack:
+        if settings.sqlite_file is not None:
+            stack.enter_context(only_one(settings.sqlite_file))
+        foyer, _ = await _furnished(settings, stack, jobs=True)
+        _settle_memory()
+        yield foyer
+
+
+async def _furnished(settings: Settings, stack: AsyncExitStack, jobs: bool) -> tuple[Foyer, Sandbox | None]:
+    """The rooms, open, and at work in the background where that is wanted."""
+    key = secret.of(settings)
+    database = await _database(settings)
+    stack.push_async_callback(database.close)
+    outside, stand_ins = await _outside(settings, stack)
+    foyer = Foyer(settings, database, outside, key, await database.read(schema.epoch))
+    stack.callback(foyer.hasher.close)
+    if database.channel is not None:
+        share(foyer, database.channel)
+        stack.push_async_callback(database.channel.stop)
+        await database.channel.start()
+    if jobs:
+        await database.write(queue.schedule, housekeeping.KIND, housekeeping.EVERY_MS)
+        stack.push_async_callback(foyer.worker.stop)
+        await foyer.worker.start(alone=settings.sqlite_file is not None)
+    if settings.sqlite_file is not None:
+        watcher = Watcher(database, foyer.changed_elsewhere)
+        stack.push_async_callback(watcher.stop)
+        await watcher.start()
+    return foyer, stand_ins
+
+
+async def _database(settings: Settings) -> Database:
+    if settings.sqlite_file is not None:
+        return await open_database(settings.sqlite_file, durability=settings.database.durability)
+    from server.storage.postgres import open_postgres  # only here: most have one file and no driver for anything else
+    return await open_postgres(settings.database.url, durability=settings.database.durability)
+
+
+async def _listen(foyer: Foyer, sockets: Sequence[socket.socket], stack: AsyncExitStack, patience: Patience) -> int:
     app = foyer.web_app(patience)
     runner = Runner(app, foyer.express, patience)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    server = foyer.settings.server
     try:
-        await web.TCPSite(runner, server.host, server.port).start()
-    except OSError as error:
-        raise ConfigError(f"[server] port: cannot listen on {server.host}:{server.port}: {error.strerror}") from None
+        for each in sockets:
+            await web.SockSite(runner, each).start()
+    except OSError as error:  # somebody else has bound it in the same moment, and was first to listen
+        raise ports.unusable(foyer.settings.server, error) from None
     return int(runner.addresses[0][1])
 
 
@@ -130,22 +165,56 @@ def _check_parser() -> None:
         raise ConfigError("aiohttp runs without its C parser here; expected a wheel of aiohttp for this platform")
 
 
-def _host(settings: Settings) -> str:
-    return f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
-
-
 async def serve(settings: Settings, patience: Patience = Patience()) -> None:
     """Serves until SIGTERM or SIGINT."""
     logs.set_up(settings.server.log_format)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = _stop_signal()
     async with running(settings, as_files_allow(patience)) as server:
         print(f"Foyer is ready at {server.url}", flush=True)
-        if server.sandbox is not None:
-            names = pages.in_words(server.foyer.outside.stand_ins)
-            print(f"Stand-ins are in use for {names} at {server.sandbox.url}: no outside service is asked.", flush=True)
-            log.warning("stand-ins are in use for %s", names)
+        _tell_of_stand_ins(server)
         await stop.wait()
         log.info("stopping")
     log.info("stopped")
+
+
+async def work(settings: Settings) -> None:
+    """Does background work until SIGTERM or SIGINT."""
+    logs.set_up(settings.server.log_format)
+    stop = _stop_signal()
+    async with working(settings):
+        print("Foyer's worker is ready", flush=True)
+        await stop.wait()
+        log.info("stopping")
+    log.info("stopped")
+
+
+async def serve_among_others(settings: Settings, told: int, alive: int) -> None:
+    """One of several processes on a port: writes its number to `told` when it is ready, and ends also when `alive` is
+    closed."""
+    logs.set_up(settings.server.log_format)
+    stop, loop = _stop_signal(), asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.remove_reader(alive)
+        stop.set()
+    loop.add_reader(alive, end)
+    async with running(settings, as_files_allow(Patience()), shared_port=True) as server:
+        os.write(told, os.getpid().to_bytes(4, "big"))
+        _tell_of_stand_ins(server)
+        await stop.wait()
+
+
+def _stop_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _tell_of_stand_ins(server: Running) -> None:
+    if server.sandbox is not None:
+        names = pages.in_words(server.foyer.outside.stand_ins)
+        # In one piece with its end: several processes may say so at once, on the same output.
+        print(f"Stand-ins are in use for {names} at {server.sandbox.url}: no outside service is asked.\n", end="",
+              flush=True)
+        log.warning("stand-ins are in use for %s", names)

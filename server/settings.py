@@ -138,7 +138,8 @@ class Limits:
     enabled: bool = _setting("yes", units.yes_no, "Whether the limits hold.")
     exempt: tuple[Network, ...] = _setting("", units.networks, "Whom the rates do not concern: addresses or networks "
                                            "(loopback too while stand-ins are in use).")
-    signup: Rate = _setting("10/hour", units.rate, "Sign-ups per address.")
+    signup: Rate = _setting("10/hour", units.rate,
+                            "Sign-ups per address, and changes of the e-mail address per member.")
     login: Rate = _setting("10/minute", units.rate, "Sign-ins per address.")
     login_failures: Rate = _setting("5/15 minutes", units.rate, "Wrong passwords per account and address.")
     write: Rate = _setting("120/minute", units.rate, "Writing requests per member.")
@@ -286,9 +287,7 @@ def _unusable(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """What no single value shows: combinations, and what this version does not have."""
     if settings.auth.secret and len(settings.auth.secret) < 32:
         yield "auth", "secret", "expected 32 characters or more"
-    if settings.sqlite_file is None:
-        yield "database", "url", "this version has no PostgreSQL yet; expected sqlite:FILE"
-    if settings.server.workers > 1:
+    if settings.server.workers > 1 and settings.sqlite_file is not None:
         yield "server", "workers", "more than 1 needs PostgreSQL; expected 1 with database.url = sqlite:FILE"
     if settings.auth.require_confirmed_email != "no":
         yield "auth", "require_confirmed_email", "this version sends no mail to confirm by; expected no"

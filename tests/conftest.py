@@ -8,12 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from tests import answers, frames
-from tests.support import Api, Served, settings, start
+from tests import answers, frames, postgres
+from tests.support import ON_POSTGRES, Api, Served, settings, start
 
 frames.hear_sockets()
 answers.hear_answers()
 Serve = Callable[..., Awaitable[Served]]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL what is about the SQLite file is left out."""
+    left_out = [item for item in items if ON_POSTGRES and item.get_closest_marker("sqlite")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_sessionfinish() -> None:
+    """Removes the databases of what lived longer than one test."""
+    postgres.drop_databases()
 
 
 @pytest.fixture
@@ -27,6 +39,14 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
     yield start_one
     for served in started:
         await served.stop()
+
+
+@pytest.fixture(autouse=True)
+def databases_go() -> Iterator[None]:
+    """Removes the PostgreSQL databases of a test, once everything that used them is closed."""
+    before = postgres.databases()
+    yield
+    postgres.drop_databases(but=before)
 
 
 @pytest.fixture

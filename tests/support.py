@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +14,46 @@ from typing import Any
 import aiohttp
 from multidict import CIMultiDictProxy
 
-from server import settings as settings_room
+from server import secret, settings as settings_room
 from server.app import Foyer
+from server.core.clock import Clock, now_ms
 from server.serve import Running, running
 from server.settings import Settings
-from tests import frames
+from server.storage import Database
+from server.storage.postgres import open_postgres
+from server.storage.sqlite import open_database
+from tests import frames, postgres
 
 PASSWORD = "corr3ct-horse"
+ON_POSTGRES = os.environ.get("FOYER_TEST_DATABASE") == "postgres"
 _NUMBERS = itertools.count(1)
 
 
 def settings(folder: Path, overrides: dict[str, str] | None = None) -> Settings:
     """Settings for a test: a database in `folder`, a free port, cheap hashes; `{"auth.bcrypt_cost": "4"}` on top."""
-    given = {"server.port": "0", "database.url": f"sqlite:{folder / 'foyer.db'}", "auth.bcrypt_cost": "4",
-             "enrichment.first_retry": "20 ms", "enrichment.longest_retry": "100 ms", **(overrides or {})}
+    where = {} if "database.url" in (overrides or {}) else database(folder)
+    given = {"server.port": "0", **where, "auth.bcrypt_cost": "4", "enrichment.first_retry": "20 ms",
+             "enrichment.longest_retry": "100 ms", **(overrides or {})}
     return settings_room.load(environ={}, overrides={split(name): value for name, value in given.items()})
+
+
+def database(folder: Path) -> dict[str, str]:
+    """The settings that name the database of the folder."""
+    if not ON_POSTGRES:
+        return {"database.url": f"sqlite:{folder / 'foyer.db'}"}
+    return {"database.url": postgres.database_of(folder), "auth.secret": f"the secret of all processes of {folder}"}
+
+
+def variables(given: Mapping[str, str]) -> dict[str, str]:
+    """Settings as environment variables."""
+    return {f"FOYER_{name.upper().replace('.', '_')}": value for name, value in given.items()}
+
+
+async def opened(folder: Path, *, clock: Clock = now_ms) -> Database:
+    """A database without a server: in the folder, or the one of the folder."""
+    if ON_POSTGRES:
+        return await open_postgres(postgres.database_of(folder), durability="normal", clock=clock)
+    return await open_database(folder / "foyer.db", durability="normal", clock=clock)
 
 
 def split(name: str) -> tuple[str, str]:
@@ -126,6 +152,18 @@ class Served:
     sandbox: str
     settings: Settings
     _stack: AsyncExitStack
+
+    @property
+    def secret(self) -> str:
+        """What its tokens are signed with."""
+        return secret.of(self.settings)
+
+    def stored(self) -> dict[str, bytes]:
+        """What the database keeps, by file or table; the key is not in it."""
+        file = self.settings.sqlite_file
+        if file is None:
+            return postgres.contents(self.settings.database.url)
+        return {path.name: path.read_bytes() for path in file.parent.glob(file.name + "*")}
 
     async def stop(self) -> None:
         """Stops it; harmless a second time."""

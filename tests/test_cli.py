@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from server import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("FOYER_")}
@@ -69,7 +72,7 @@ def test_help_is_quick(tmp_path: Path) -> None:
         done = command("--help", folder=tmp_path)
         seconds.append(time.perf_counter() - begin)
         assert done.returncode == 0 and not done.stderr
-        assert all(word in done.stdout for word in ("serve", "bot", "sandbox", "admin", "backup", "restore", "check",
+        assert all(word in done.stdout for word in ("serve", "bot", "sandbox", "admin", "backup", "restore", "copy", "check",
                                                     "openapi", "asyncapi"))
     assert min(seconds) < 0.5
 
@@ -111,8 +114,36 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = command("--port", port, "--database", f"sqlite:{tmp_path / 'foyer.db'}", folder=tmp_path)
-    assert done.returncode == 2 and done.stdout == "" and "Traceback" not in done.stderr
-    assert f"[server] port: cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr == (f"foyer: [server] port: cannot listen on 127.0.0.1:{port}: it is in use; "
+                           "expected another port, or --port 0 for a free one\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"foyer.db.lock"}  # nothing was made for nothing
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "not a host", "..", "::ffff:0:0:0:1"])
+def test_a_host_that_is_not_of_this_machine(tmp_path: Path, host: str) -> None:
+    done = command("--host", host, "--port", "0", "--database", f"sqlite:{tmp_path / 'foyer.db'}", folder=tmp_path)
+    assert done.returncode == 2 and done.stdout == "" and len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("foyer: [server] host: cannot listen on ") and host in done.stderr
+    assert done.stderr.endswith("; expected an address of this machine\n") and "port:" not in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"foyer.db.lock"}
+
+
+@pytest.mark.parametrize("arguments", [(), ("openapi",), ("bot", str(ROOT / "config" / "bot.cfg")), ("check",)])
+def test_outside_of_its_environment_it_says_how_to_make_one(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = subprocess.run([sys.executable, "-S", str(ROOT / "run.py"), *arguments], capture_output=True, text=True,
+                          timeout=30, cwd=tmp_path, env=ENVIRON)
+    assert done.returncode == 2 and done.stdout == "" and len(done.stderr.splitlines()) == 1
+    assert re.match(rf"foyer: {re.escape(sys.executable)} has no package \w+; expected an environment", done.stderr)
+    assert done.stderr.endswith(": python3 -m venv .venv && .venv/bin/pip install -r requirements.txt\n")
+
+
+def test_a_module_of_its_own_that_is_missing_is_a_fault() -> None:
+    def broken(_: object) -> int:
+        raise ModuleNotFoundError("No module named 'server.lost'", name="server.lost")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ModuleNotFoundError):
+        patch.setattr(cli, "_check", broken)
+        cli.main(["check"])
 
 
 def test_without_a_command_it_serves_and_reads_the_file_beside_it(tmp_path: Path) -> None:

@@ -11,19 +11,25 @@ import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path, PurePosixPath
 from subprocess import DEVNULL, PIPE, STDOUT
+from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
 import yaml
 
 from server import cli, settings
+from server.core.errors import ConfigError
 from server.settings import SECTIONS, Settings
+from tests import postgres
 from tests.proofs.processes import READY, Process, lasting_port
+from tests.support import PASSWORD, Api, frame, until
 
 ROOT = Path(__file__).resolve().parents[1]
 STOPS_WITHIN = 10  # seconds, as docs/operations.md promises
@@ -40,7 +46,10 @@ COPIES = [(rest.split()[:-1], rest.split()[-1]) for rest in told("COPY")]
 HEALTH, ENTRY, COMMAND = (json.loads(re.sub(r"^.*?\[", "[", told(word)[-1]))
                           for word in ("HEALTHCHECK", "ENTRYPOINT", "CMD"))
 IMAGE = dict(pair.split("=", 1) for rest in told("ENV") for pair in shlex.split(rest))
-SERVICE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]["foyer"]
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+SERVICE = COMPOSE["services"]["foyer"]
+GROWN = {name: each for name, each in COMPOSE["services"].items() if each.get("profiles") == ["grow"]}
+OURS = {name: each for name, each in GROWN.items() if "build" in each}
 UNITS = {}
 for _path in (ROOT / "config").glob("foyer*.*"):
     UNITS[_path.name] = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
@@ -159,10 +168,10 @@ async def test_the_health_check_fails_when_the_answer_is_an_error(tmp_path: Path
 
 # -- compose
 
-def given(environ: Mapping[str, str]) -> Settings:
+def given(environ: Mapping[str, str], service: Mapping[str, Any] = SERVICE) -> Settings:
     """The settings in the container when compose is started with these variables."""
     filled = {name: re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: environ.get(found[1]) or found[2], text)
-              for name, text in SERVICE["environment"].items()}
+              for name, text in service["environment"].items()}
     return settings.load(ROOT / "config" / "server.cfg", environ={**IMAGE, **filled})
 
 
@@ -189,6 +198,123 @@ def test_compose_keeps_the_data_and_gives_the_container_no_more_than_it_needs() 
               "restart": "unless-stopped", "build": "."}
     assert SERVICE == {**SERVICE, **wanted} and set(SERVICE) == {*wanted, "environment", "stop_grace_period"}
     assert int(SERVICE["stop_grace_period"].removesuffix("s")) > STOPS_WITHIN
+
+
+# -- compose with many processes
+
+def test_the_grown_services_differ_from_the_one_in_what_they_must() -> None:
+    assert {name: each["command"] for name, each in OURS.items()} == {
+        "serve-1": ["serve", "--no-jobs"], "serve-2": ["serve", "--no-jobs"], "worker": ["worker"]}
+    besides = {"command", "depends_on", "healthcheck", "environment", "ports", "volumes", "profiles", "networks"}
+    for name, each in OURS.items():
+        assert {key: value for key, value in each.items() if key not in besides} == {
+            key: value for key, value in SERVICE.items() if key not in besides}, name
+        assert each["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+        told, usual = each["environment"], SERVICE["environment"]
+        assert set(told) == {*usual, "FOYER_DATABASE_URL"}
+        own = {"FOYER_DATABASE_URL", "FOYER_AUTH_SECRET", "FOYER_SERVER_TRUSTED_PROXIES"}
+        assert {key: told[key] for key in told.keys() - own} == {key: usual[key] for key in usual.keys() - own}
+
+
+def test_the_grown_servers_have_one_database_and_one_secret_and_there_is_no_default_for_either() -> None:
+    database = GROWN["postgres"]
+    [needed] = re.findall(r"\$\{(\w+):-\}", database["environment"]["POSTGRES_PASSWORD"])
+    variables = {needed: "abc", "FOYER_AUTH_SECRET": "a secret of all processes, 32 or more"}
+    for each in OURS.values():
+        with pytest.raises(ConfigError, match=r"\[auth\] secret"):
+            given({needed: "abc"}, each)
+    made = [given(variables, each) for each in OURS.values()]
+    user, name = (database["environment"][f"POSTGRES_{key}"] for key in ("USER", "DB"))
+    assert {each.database.url for each in made} == {f"postgresql://{user}:abc@postgres/{name}"}
+    assert {each.auth.secret for each in made} == {variables["FOYER_AUTH_SECRET"]}
+    assert not made[0].stand_in("hunter")
+    [network] = made[0].server.trusted_proxies
+    assert COMPOSE["networks"]["grow"]["ipam"]["config"] == [{"subnet": str(network)}]
+    assert all(each["networks"] == ["grow"] for each in GROWN.values())
+
+
+def test_the_grown_images_are_exact_and_only_the_proxy_is_reached() -> None:
+    services = GROWN
+    assert set(services) == {*OURS, "postgres", "proxy"} == set(COMPOSE["services"]) - {"foyer"}
+    images = [services[name]["image"] for name in ("postgres", "proxy")]
+    assert all(re.fullmatch(r"\w+:\d+\.\d+(\.\d+)?(-[a-z]+)?", image) for image in images), images
+    assert [name for name, each in services.items() if "ports" in each] == ["proxy"]
+    assert services["proxy"]["ports"] == SERVICE["ports"]
+    [target] = (each.split(":")[1] for each in services["postgres"]["volumes"])
+    assert target == "/var/lib/postgresql/data" and set(COMPOSE["volumes"]) == {"data", "postgres"}
+    assert "--host=127.0.0.1" in services["postgres"]["healthcheck"]["test"]
+    for each in services.values():
+        assert each["restart"] == "unless-stopped" and "no-new-privileges:true" in each["security_opt"]
+
+
+def test_the_proxy_knows_the_servers() -> None:
+    [upstreams] = re.findall(r"reverse_proxy \{\$SERVERS:([^}]*)\}", (ROOT / "config" / "Caddyfile").read_text())
+    [port] = told("EXPOSE")
+    assert upstreams.split() == [f"{name}:{port}" for name in OURS if name.startswith("serve")]
+    assert list(GROWN["proxy"]["depends_on"]) == [name for name in OURS if name.startswith("serve")]
+
+
+@asynccontextmanager
+async def proxied(folder: Path, servers: list[str]) -> AsyncIterator[str]:
+    """The proxy of compose.yaml before these servers; its URL."""
+    port = lasting_port()
+    proxy = await spawn(["caddy", "run", "--config", str(ROOT / "config" / "Caddyfile"), "--adapter", "caddyfile"],
+                        folder, {"LISTEN": f":{port}", "SERVERS": " ".join(servers), "HOME": str(folder)})
+    try:
+        async with aiohttp.ClientSession() as session:
+            await until(partial(answers, session, f"http://127.0.0.1:{port}/livez"))
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await proxy.kill()
+
+
+async def answers(session: aiohttp.ClientSession, url: str) -> bool:
+    """Whether somebody does."""
+    try:
+        async with session.get(url) as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+@pytest.mark.caddy
+async def test_the_proxy_shares_out_requests_sockets_and_streams(program: Path, tmp_path: Path) -> None:
+    environ = {"FOYER_SERVER_PORT": "0", "FOYER_DATABASE_URL": postgres.database_of(tmp_path),
+               "FOYER_AUTH_SECRET": "a secret of all processes, 32 or more", "FOYER_AUTH_BCRYPT_COST": "4",
+               "FOYER_SANDBOX_MODE": "off", "FOYER_SERVER_TRUSTED_PROXIES": "127.0.0.1"}
+    async with AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(serving([*ENTRY, *OURS[name]["command"]], program, environ))
+                   for name in ("serve-1", "serve-2")]
+        url = await stack.enter_async_context(proxied(tmp_path, [urlsplit(each.url).netloc for each in servers]))
+        session = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
+        api = Api(session, url)
+        author, reader = [(await api.sign_up())["access_token"] for _ in range(2)]
+        seen = {(await api.get("/livez")).headers["X-Request-ID"].partition("-")[0] for _ in range(20)}
+        assert len(seen) == 2
+        assert (await api.get("/metrics")).status == 404
+        # Before it there may be another one, which has seen the client.
+        who = {"username": "far_away", "email": "far@example.org", "password": PASSWORD}
+        assert (await api.post("/api/signup", who, headers={"X-Forwarded-For": "203.0.113.7"})).status == 201
+        assert b"203.0.113.7" in postgres.contents(environ["FOYER_DATABASE_URL"])["sessions"]
+        given = {"Authorization": f"Bearer {author}"}
+        listening = [await stack.enter_async_context(session.ws_connect(f"{url}/ws?after=0", headers=given))
+                     for _ in range(4)]
+        stream = await stack.enter_async_context(session.get(f"{url}/api/events/stream?after=0", headers=given))
+        for each in listening:
+            await frame(each, "ready")
+            await frame(each, "enriched")  # `not_configured`
+        post = (await api.write_post(author))["id"]
+        assert (await api.call("PUT", f"/api/posts/{post}/like", token=reader)).status < 300
+        for each in listening:
+            await frame(each, "post_liked")
+        async with asyncio.timeout(5):
+            while b"event: post_liked" not in (await stream.content.readline()):
+                pass
+        metrics = [(await Api(session, each.url).get("/metrics")).raw.decode() for each in servers]
+        assert all(int(re.findall(r"^foyer_sockets (\d)", text, re.M)[0]) >= 2 for text in metrics)
+        stream.close()
+        assert await servers[0].terminate() == 0
+        assert [(await api.get("/livez")).status for _ in range(20)] == [200] * 20
 
 
 # -- systemd

@@ -108,13 +108,21 @@ WRONG = {
 def test_one_line_names_the_file_the_section_the_key_and_what_was_expected(tmp_path: Path,
                                                                            place: tuple[str, str]) -> None:
     section, key = place
-    value = WRONG.get(place) or {"workers ": "2", "url ": "postgresql://u:pa55@h/d"}[key]
+    value = WRONG.get(place) or {"workers ": "2", "url ": "mysql://u:pa55@h/d"}[key]
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, f"[{section}]\n{key.strip()} = {value}\n")
     line = str(caught.value)
     assert "\n" not in line and "given.cfg" in line and f"[{section}]" in line and "expected" in line
     assert section == "nonsense" or key.strip() in line
     assert "pa55" not in line and "short" not in line.replace("shorter", "")
+
+
+def test_postgresql_needs_a_secret_of_its_own(tmp_path: Path) -> None:
+    url = "[database]\nurl = postgresql://u:pa55@h/d\n"
+    with pytest.raises(ConfigError, match=r"\[auth\] secret: must be set with PostgreSQL") as caught:
+        secret.of(load(tmp_path, url))
+    assert "pa55" not in str(caught.value)
+    assert load(tmp_path, f"{url}[auth]\nsecret = {'x' * 32}\n").sqlite_file is None
 
 
 def test_a_wrong_variable_or_option_is_named(tmp_path: Path) -> None:

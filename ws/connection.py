@@ -8,12 +8,12 @@ from functools import partial
 
 from aiohttp import WSMsgType, web
 
-from server.core.errors import Problem, StorageUnavailable
+from server.core.errors import Problem
 from server.core.signal import Signal
-from server.events import log as events
 from server.web import reply
 from server.web.route import REQUEST_ID, Member, bearer
 from ws import protocol
+from ws.acks import Acks
 from ws.hub import Hub
 from ws.listening import Ended, Listening
 from ws.protocol import AUTH_SECONDS, HEARTBEAT, SEND_SECONDS, Ack, Auth, BadFrame, Ping, Resume
@@ -26,7 +26,7 @@ MOST_REPLIES = 64  # above this many nothing more is read from the client until 
 class Connection(Listening):
     """A member's socket."""
 
-    __slots__ = ("_ws", "_transport", "_replies", "_room", "_writer")
+    __slots__ = ("_ws", "_transport", "_replies", "_room", "_writer", "_acks")
 
     def __init__(self, hub: Hub, socket: web.WebSocketResponse, transport: asyncio.Transport | None,
                  send_seconds: float = SEND_SECONDS) -> None:
@@ -35,6 +35,12 @@ class Connection(Listening):
         self._replies: list[str] = []
         self._room = Signal()
         self._writer: asyncio.Task[None] | None = None
+        self._acks = Acks(hub.surroundings.database)
+
+    @property
+    def acknowledged(self) -> int:
+        """The newest number that the client is done with, stored or on its way there."""
+        return self._acks.newest
 
     # -- the life of a socket
 
@@ -76,7 +82,7 @@ class Connection(Listening):
             if isinstance(frame, Auth):
                 return frame
             raise Ended(protocol.UNAUTHORIZED)
-        raise Ended(protocol.BAD_FRAME)
+        raise Ended(protocol.BAD_FRAME if message.type is WSMsgType.BINARY else protocol.NORMAL)
 
     async def _authenticate(self, token: str) -> Member:
         try:
@@ -94,6 +100,7 @@ class Connection(Listening):
             if self._writer is not None:
                 self._writer.cancel()
                 await asyncio.wait([self._writer])
+            await self._acks.settled()
             # Only now, when nobody reads or writes any more: aiohttp cuts the closing handshake short under a reader.
             await self._close()
         finally:
@@ -101,7 +108,7 @@ class Connection(Listening):
 
     async def _close(self) -> None:
         if not self._ws.closed:
-            code = self._code or 1000
+            code = self._code or protocol.NORMAL
             await self._ws.close(code=code, message=protocol.REASONS.get(code, "").encode(), drain=False)
             if code == protocol.TOO_SLOW and self._transport is not None:
                 self._transport.abort()  # what it never read would keep the connection open
@@ -116,17 +123,19 @@ class Connection(Listening):
             elif message.type is WSMsgType.BINARY:
                 raise Ended(protocol.BAD_FRAME)
             else:
-                return  # closed by either side, or broken; aiohttp answered what had to be
+                return  # closed by either side, or broken
 
     async def _handle(self, frame: protocol.ClientFrame) -> None:
+        assert self._member is not None
         match frame:
             case Ping():
+                await self._acks.settled()  # a pong says, too, that what was acknowledged before is stored
                 await self._reply(protocol.PONG)
             case Resume(after):
                 self._stream.restart(after)
             case Ack(seq):
-                assert self._member is not None
-                await self._acknowledge(self._member.id, seq)
+                if seq <= self._newest:  # one that was not given out yet says nothing
+                    self._acks.take(self._member.id, seq)
             case Auth(token, after):
                 await self._extend(token, after)
         self._wake.set()
@@ -137,12 +146,6 @@ class Connection(Listening):
             self._wake.set()
             self._room.clear()
             await self._room.wait()
-
-    async def _acknowledge(self, member_id: int, seq: int) -> None:
-        try:
-            await self._hub.surroundings.database.write(events.acknowledge, member_id, seq)
-        except StorageUnavailable:
-            pass  # a full disk, say: the events come again after the next connect, and nothing is lost
 
     async def _extend(self, token: str, after: int | None) -> None:
         """A new token on a live socket: it lives longer, for the same member only."""
@@ -194,11 +197,25 @@ def _parse(text: str) -> protocol.ClientFrame:
         raise Ended(protocol.BAD_FRAME) from None
 
 
-def unopened(max_msg_size: int = protocol.MAX_FRAME + 1) -> web.WebSocketResponse:
+class Socket(web.WebSocketResponse):
+    """A socket whose handler gives it back at once, so that what is measured is how long the opening took."""
+
+    life: Callable[[], Awaitable[None]] | None = None  # what happens on it until it is closed
+
+    async def write_eof(self) -> None:  # type: ignore[override]
+        """Everything behind the opening."""
+        life, self.life = self.life, None
+        if life is not None:
+            await life()
+        await super().write_eof()
+
+
+def unopened(max_msg_size: int = protocol.MAX_FRAME + 1) -> Socket:
     """A socket before its upgrade, with the settings of GET /ws."""
-    # The limit itself counts as too large, hence the one byte more. No deflate: 111 KiB a socket instead of 14.
-    return web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=max_msg_size, compress=False, timeout=CLOSE_SECONDS,
-                                 autoping=True)
+    # The limit itself counts as too large, hence the one byte more. No deflate: 111 KiB a socket instead of 14. Nor is
+    # a closing frame answered by aiohttp: first what was acknowledged before it is stored.
+    return Socket(heartbeat=HEARTBEAT, max_msg_size=max_msg_size, compress=False, timeout=CLOSE_SECONDS, autoping=True,
+                  autoclose=False)
 
 
 def endpoint(hub: Hub, send_seconds: float = SEND_SECONDS) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -216,9 +233,9 @@ def endpoint(hub: Hub, send_seconds: float = SEND_SECONDS) -> Callable[[web.Requ
         if not allowed or hub.closing:
             # A browser cannot see the status of a refused upgrade, so it gets a code; not one frame of it is read.
             connection.end(protocol.GOING_AWAY if allowed else protocol.BAD_ORIGIN)
-            await connection.refuse()
+            socket.life = connection.refuse
         else:
-            await connection.run(_token(header))
+            socket.life = partial(connection.run, _token(header))
         return socket
     return handle
 

@@ -78,6 +78,10 @@ class Hub:
         _discard(self._by_member, member.id, connection)
         _discard(self._by_session, member.session_id, connection)
 
+    def acknowledged(self, member_id: int) -> int:
+        """The newest number that a connection of the member here is done with; it may not be stored yet."""
+        return max((connection.acknowledged for connection in self._by_member.get(member_id, ())), default=0)
+
     def session_ended(self, session_id: int) -> None:
         """Closes the connections of a session that is over."""
         for connection in tuple(self._by_session.get(session_id, ())):

@@ -28,12 +28,14 @@ class Ended(Exception):
 class Listening:
     """A connection that takes its member's events. The table is the queue, so a slow client costs no memory."""
 
-    __slots__ = ("_hub", "_member", "_stream", "_wake", "_code", "_expiry", "_scope", "_send_seconds", "__weakref__")
+    __slots__ = ("_hub", "_member", "_stream", "_wake", "_code", "_expiry", "_scope", "_send_seconds", "_newest",
+                 "__weakref__")
 
     def __init__(self, hub: Hub, send_seconds: float) -> None:
         self._hub, self._send_seconds = hub, send_seconds
         self._member: Member | None = None
         self._stream = Stream(0)
+        self._newest = 0  # the newest number that was given out, as far as is known here
         self._wake = Signal()
         self._code: int | None = None
         self._expiry: asyncio.TimerHandle | None = None
@@ -41,10 +43,16 @@ class Listening:
 
     # -- what others call
 
-    def nudge(self, seq: int, frame: str) -> None:
+    def nudge(self, seq: int, frame: str | None) -> None:
         """Event `seq` of this member was committed."""
+        self._newest = max(self._newest, seq)
         self._stream.nudge(seq, frame)
         self._wake.set()
+
+    @property
+    def acknowledged(self) -> int:
+        """The newest number that its client is done with, stored or on its way there."""
+        return 0
 
     def end(self, code: int) -> None:
         """Closes the connection soon, whatever it is doing."""
@@ -74,8 +82,10 @@ class Listening:
     async def _begin(self, member: Member, after: int | None) -> str:
         """Sets the stream behind `after`, else behind what was acknowledged; gives the `ready` frame."""
         around = self._hub.surroundings
+        acknowledged = self._hub.acknowledged(member.id)  # asked first: what is stored meanwhile, the table knows
         position = await around.database.read(events.position, member.id)
-        self._stream.restart(position.acked if after is None else after)
+        self._newest = max(self._newest, position.seq)
+        self._stream.restart(max(position.acked, acknowledged) if after is None else after)
         self._set_expiry(member)
         return text_of(Ready(User(member.id, member.username), position.seq, around.epoch))
 
@@ -108,6 +118,7 @@ class Listening:
         assert self._member is not None
         last = self._stream.last
         page = await self._hub.surroundings.database.read(events.page, self._member.id, last, PAGE)
+        self._newest = max(self._newest, page.seq)
         if self._stream.last != last:
             return []  # a resume came while we were reading
         return self._stream.caught_up([(event.seq, event.frame) for event in page.events], page.gap, page.seq)

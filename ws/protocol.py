@@ -12,7 +12,7 @@ AUTH_SECONDS = 10.0
 HEARTBEAT = 20.0
 SEND_SECONDS = 10.0  # how long one frame may take to leave
 
-GOING_AWAY = 1001
+NORMAL, GOING_AWAY = 1000, 1001
 PROTOCOL_ERROR, NOT_UTF8, TOO_LARGE = 1002, 1007, 1009  # these are sent by aiohttp
 BAD_FRAME = 4400
 UNAUTHORIZED = 4401
@@ -151,9 +151,11 @@ class Stream:
         self.last = after
         self.behind = True
 
-    def nudge(self, seq: int, frame: str) -> None:
-        """Event `seq` was committed."""
-        if len(self._fresh) < self.MOST_FRESH:
+    def nudge(self, seq: int, frame: str | None) -> None:
+        """Event `seq` was committed; without a `frame` it stands in the table only."""
+        if frame is None:
+            self.behind |= seq > self.last
+        elif len(self._fresh) < self.MOST_FRESH:
             self._fresh.append((seq, frame))
         else:
             self.behind = True

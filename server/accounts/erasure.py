@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from server.accounts import queries
 from server.accounts.gate import Gate
 from server.accounts.queries import Account
-from server.accounts.service import outdated
+from server.accounts.service import changed
 from server.core.clock import SECOND
 from server.jobs import Decision, Done, Job, Queue, Retry, RetryPolicy, queue
 from server.providers import answers
@@ -37,14 +37,16 @@ class Erasure:
         self._gate, self._queue, self._elsewhere = gate, work, elsewhere
 
     async def erase(self, tx: Tx, account: Account) -> None:
-        """Erases a member whose password was right a moment ago; raises Problem 401 or 403 when it no longer is."""
+        """Erases a member whose password was right a moment ago; raises Problem 401 when they are gone, `Outdated` when
+        it is another one."""
+        await queries.hold(tx, account.id)
         current = await queries.account(tx, account.id)
         if current is None or current.password_hash != account.password_hash:
-            raise await outdated(tx, account, "password")
+            raise await changed(tx, account)
         await self._elsewhere.erase_posts(tx, current.id, current.username)
         await answers.forget(tx, self._elsewhere.address_hash(current.email_key))
         await queue.delete_about(tx, self._elsewhere.jobs, str(current.id))
-        self._gate.end_after_commit(tx, await queries.delete_sessions(tx, current.id))
+        await self._gate.end_after_commit(tx, await queries.delete_sessions(tx, current.id))
         await queries.delete_user(tx, current.id)  # events, enrichment and kept answers go along
         await self._queue.enqueue(tx, SCRUB, str(current.id))
 

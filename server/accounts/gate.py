@@ -15,6 +15,7 @@ from server.core.clock import Clock
 from server.storage import Database, Tx
 from server.web.route import Member, unauthorized
 
+SESSION_ENDED = "session_ended"  # what the other processes are told
 MOST = 50_000  # tokens remembered
 CHECKED_AT_ONCE = 500  # sessions: the reader is everybody's
 
@@ -103,7 +104,8 @@ class Gate:
             for session_id in await self._database.read(queries.not_living, held[begin:begin + CHECKED_AT_ONCE]):
                 self.session_ended(session_id)
 
-    def end_after_commit(self, tx: Tx, session_ids: list[int]) -> None:
-        """`session_ended` for each, once the transaction that ends them is durable."""
+    async def end_after_commit(self, tx: Tx, session_ids: list[int]) -> None:
+        """`session_ended` for each, in every process, once the transaction that ends them is durable."""
         for session_id in session_ids:
             tx.after_commit(partial(self.session_ended, session_id))
+            await tx.tell(SESSION_ENDED, str(session_id))

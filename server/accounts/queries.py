@@ -13,6 +13,7 @@ from server.storage import Row, Tx
 from server.web.route import Member, unauthorized
 
 KNOWN_MS = 30 * DAY  # how long an address counts as one that the member signs in from
+KNOWN_MOST = 1000  # sessions that are looked through for one, whoever asks how often
 
 INSERT_USER = """
     INSERT INTO users (username, username_key, email, email_key, email_status, password_hash, referral_code, created_at,
@@ -63,13 +64,15 @@ LIST_SESSIONS = """
     SELECT id, device, address, created_at, issued_at, expires_at FROM sessions
     WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND id < $3 ORDER BY id DESC LIMIT $4"""
 SIGNED_IN_FROM = """
-    SELECT 1 FROM sessions WHERE user_id = $1 AND address = $2 AND created_at > $3 LIMIT 1"""
+    SELECT address FROM sessions WHERE user_id = $1 AND created_at > $2 ORDER BY id DESC LIMIT $3"""
 _PUBLIC = """
     SELECT id, username, name, title, company, location, bio, site, avatar_url, created_at, post_count FROM users """
 READ_PUBLIC = _PUBLIC + "WHERE username_key = $1"
 LIST_NEWEST = _PUBLIC + "WHERE id < $1 ORDER BY id DESC LIMIT $2"
 LIST_BY_NAME = _PUBLIC + "WHERE username_key >= $1 AND username_key < $2 ORDER BY username_key LIMIT $3"
 DELETE_SESSIONS = "DELETE FROM sessions WHERE user_id = $1 RETURNING id, ended_at"
+# Nobody can add anything that belongs to the member meanwhile: not a like, not a post, not an event.
+HOLD_USER = "SELECT id FROM users WHERE id = $1 /* postgres: FOR UPDATE */"
 DELETE_USER = "DELETE FROM users WHERE id = $1"
 EXPORT_SESSIONS = """
     SELECT id, device, address, created_at, issued_at, expires_at, ended_at FROM sessions
@@ -240,9 +243,9 @@ async def sessions(tx: Tx, user_id: int, before: int, limit: int, current: int) 
                         iso(row["expires_at"]), row["id"] == current) for row in rows]
 
 
-async def signed_in_from(tx: Tx, user_id: int, address: str) -> bool:
-    """Whether the member signed in from the address lately."""
-    return await tx.value(SIGNED_IN_FROM, user_id, address, tx.now - KNOWN_MS) is not None
+async def signed_in_from(tx: Tx, user_id: int) -> list[str]:
+    """Where the member signed in from lately, newest first."""
+    return [row["address"] for row in await tx.all(SIGNED_IN_FROM, user_id, tx.now - KNOWN_MS, KNOWN_MOST)]
 
 
 async def prune_sessions(tx: Tx) -> None:
@@ -285,6 +288,11 @@ async def exported_sessions(tx: Tx, user_id: int, after: int, limit: int) -> lis
 async def delete_sessions(tx: Tx, user_id: int) -> list[int]:
     """Removes all sessions of the member; returns those that were not ended."""
     return [row["id"] for row in await tx.all(DELETE_SESSIONS, user_id) if row["ended_at"] is None]
+
+
+async def hold(tx: Tx, user_id: int) -> None:
+    """Keeps everybody else from the member to the end of the transaction."""
+    await tx.run(HOLD_USER, user_id)
 
 
 async def delete_user(tx: Tx, user_id: int) -> None:

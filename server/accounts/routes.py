@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import asyncio
-
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
@@ -25,6 +26,7 @@ from server.core.errors import FieldError, Problem
 from server.core.units import Rate
 from server.storage import Database, Tx
 from server.web import cursor
+from server.web.allowances import Allowance, Allowances
 from server.web.bodies import invalid
 from server.web.fields import MAX_ID
 from server.web.limits import Limiter, subject_of
@@ -45,6 +47,8 @@ class Needs:
     hasher: Hasher
     tokens: Tokens
     limiter: Limiter
+    allowances: Allowances
+    signup: Rate
     login_failures: Rate
     refresh_seconds: int
 
@@ -89,40 +93,56 @@ class LoggingIn:
         subject = str(account.id) if account else f"unknown {body.username.casefold()}"
         here = f"{subject} {subject_of(call.address)}"
         if self._needs.limiter.is_exempt(call.address):
-            return await self._prove(call, account, subject, here)
-        # One after the other, else fifty guesses at once are all let in before the first has failed.
-        async with self._turns.setdefault(here, asyncio.Lock()):
-            return await self._prove(call, account, subject, here)
+            return await self._prove(body, account)
+        # One after the other, else honest ones at once would use up what is there for failures.
+        async with self._turns.setdefault(here, asyncio.Lock()), self._counted_as_failure(call, account, subject, here):
+            return await self._prove(body, account)
 
-    async def _prove(self, call: Call, account: Account | None, subject: str, here: str) -> tuple[Account, str | None]:
-        body: Login = call.body
-        await self._check_failures(call, account, subject, here)
+    async def _prove(self, body: Login, account: Account | None) -> tuple[Account, str | None]:
         right = await self._needs.hasher.verify(body.password, account.password_hash if account else None)
         if account is None or not right:
-            self._count_failure(call, subject, here)
             raise bad_credentials()
         outdated = self._needs.hasher.outdated(account.password_hash)
         return account, await self._needs.hasher.hash(body.password) if outdated else None
 
-    async def _check_failures(self, call: Call, account: Account | None, subject: str, here: str) -> None:
-        limiter = self._needs.limiter
-        if limiter.is_exempt(call.address):
-            return
-        limiter.check("login_failures", self._needs.login_failures, here)
+    @asynccontextmanager
+    async def _counted_as_failure(self, call: Call, account: Account | None, subject: str,
+                                  here: str) -> AsyncIterator[None]:
+        """Counts a failure beforehand, so that no more than the allowed ones are tried at once in all processes; takes
+        that back unless it was one."""
+        allowances = self._needs.allowances
+        counted = [Allowance("login_failures", self._needs.login_failures, here)]
+        await allowances.take(counted[0])
         try:
-            limiter.check("login_failures_anywhere", FROM_ANYWHERE, subject)
+            anywhere = Allowance("login_failures_anywhere", FROM_ANYWHERE, subject)
+            if await self._may_fail(anywhere, call, account):
+                counted.append(anywhere)
+            yield
+        except Problem as problem:
+            if problem.code == "bad_credentials":
+                raise
+            await self._give_back(counted)
+            raise
+        await self._give_back(counted)
+
+    async def _give_back(self, counted: list[Allowance]) -> None:
+        for each in counted:
+            await self._needs.allowances.give_back(each)
+
+    async def _may_fail(self, anywhere: Allowance, call: Call, account: Account | None) -> bool:
+        """Whether it was counted; raises Problem 429 where no more may fail."""
+        try:
+            await self._needs.allowances.take(anywhere)
         except Problem:
             # Whoever attacks an account from many addresses must not lock its owner out.
             if account is None or not await self._is_known(account, call.address):
                 raise
+            return False
+        return True
 
     async def _is_known(self, account: Account, address: str) -> bool:
-        return await self._needs.database.read(queries.signed_in_from, account.id, address)
-
-    def _count_failure(self, call: Call, subject: str, here: str) -> None:
-        if not self._needs.limiter.is_exempt(call.address):
-            self._needs.limiter.count("login_failures", self._needs.login_failures, here)
-            self._needs.limiter.count("login_failures_anywhere", FROM_ANYWHERE, subject)
+        known = await self._needs.database.read(queries.signed_in_from, account.id)
+        return subject_of(address) in map(subject_of, known)
 
     async def store(self, tx: Tx, call: Call, prepared: tuple[Account, str | None]) -> Answer:
         signed_in = await self._needs.accounts.log_in(tx, *prepared, _visitor(call))
@@ -197,7 +217,13 @@ class ChangingMe:
         if await self._needs.database.read(queries.taken, "", address.key) and (
                 account is None or account.email_key != address.key):
             raise taken("email_taken")
+        await self._count_address(call)
         return address.email, address.key, await self._needs.verification.judge(address.email, address.key)
+
+    async def _count_address(self, call: Call) -> None:
+        # A verdict costs the operator as much as that of a sign-up.
+        if not self._needs.limiter.is_exempt(call.address):
+            await self._needs.allowances.take(Allowance("signup", self._needs.signup, f"member {call.me.id}"))
 
     async def store(self, tx: Tx, call: Call, prepared: tuple[str, str, Judgement | None]) -> Answer:
         return Answer(await self._needs.accounts.change_me(tx, call.me.id, call.body, *prepared))

@@ -17,8 +17,8 @@ from server.accounts.verification import Judgement, Verification
 from server.core.clock import SECOND
 from server.core.errors import FieldError, Problem
 from server.enrichment.model import Enrichment
-from server.storage import Tx
-from server.web.route import unauthorized
+from server.storage import Tx, member_lock
+from server.web.route import Outdated, unauthorized
 
 REPEAT_MS = 30 * SECOND  # how long the answer to a refresh is given again
 PROFILE = ("name", "title", "company", "bio", "location", "site", "avatar_url", "birth_date")
@@ -81,9 +81,12 @@ class Accounts:
 
     async def log_in(self, tx: Tx, account: Account, new_hash: str | None, visitor: Visitor) -> SignedIn:
         """Opens a session for somebody whose password was right a moment ago."""
+        await tx.lock(member_lock(account.id))  # or else a change of the password does not see it, and it is not ended
         current = await queries.account(tx, account.id)
-        if current is None or current.password_hash != account.password_hash:
+        if current is None:
             raise bad_credentials()
+        if current.password_hash != account.password_hash:
+            raise Outdated
         if current.suspended:
             raise Problem("suspended", "This account is suspended; ask an administrator.")
         if new_hash is not None:
@@ -93,6 +96,7 @@ class Accounts:
     async def refresh(self, tx: Tx, token: str, visitor: Visitor) -> Grant | Problem:
         """The next pair; the same one again within 30 s; later the session ends, because two have the token."""
         session_id, generation = parse_refresh(token)
+        await tx.lock(f"session {session_id}")
         row = await queries.session(tx, session_id)
         if row is None or row.ended or row.suspended or row.expires_at <= tx.now:
             raise Problem("token_invalid", "Sign in again.")
@@ -110,18 +114,20 @@ class Accounts:
         """Ends one of the member's sessions: its tokens are refused and its sockets closed at once."""
         ended = await queries.end_session(tx, session_id, user_id)
         if ended:
-            self._gate.end_after_commit(tx, [session_id])
+            await self._gate.end_after_commit(tx, [session_id])
         return ended
 
     async def change_password(self, tx: Tx, account: Account, new_hash: str, kept_session: int) -> None:
         """Writes the new hash and ends all other sessions."""
+        await tx.lock(member_lock(account.id))
         if not await queries.change_password(tx, account.id, account.password_hash, new_hash):
-            raise await outdated(tx, account, "current")
-        self._gate.end_after_commit(tx, await queries.end_other_sessions(tx, account.id, kept_session))
+            raise await changed(tx, account)
+        await self._gate.end_after_commit(tx, await queries.end_other_sessions(tx, account.id, kept_session))
 
     async def change_me(self, tx: Tx, user_id: int, body: ChangeMe, email: str, email_key: str,
                         judgement: Judgement | None) -> Me:
         """Writes what was given; another address is judged anew."""
+        await tx.lock(member_lock(user_id))
         changes = {name: getattr(body, name) for name in PROFILE if getattr(body, name) is not UNSET}
         await queries.change_profile(tx, user_id, changes)
         if judgement is not None:
@@ -158,9 +164,9 @@ def wrong_password(field: str) -> Problem:
                    errors=[FieldError(field, "wrong_password", "is not the current password")])
 
 
-async def outdated(tx: Tx, account: Account, field: str) -> Problem:
-    """The answer to somebody whose password was right a moment ago and no longer is: they may have left meanwhile."""
-    return unauthorized() if await queries.account(tx, account.id) is None else wrong_password(field)
+async def changed(tx: Tx, account: Account) -> Exception:
+    """What to raise when the hash is another one than that of the password that was right a moment ago."""
+    return unauthorized() if await queries.account(tx, account.id) is None else Outdated()
 
 
 def device(user_agent: str | None) -> str:

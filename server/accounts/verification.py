@@ -17,7 +17,7 @@ from server.providers.answers import AddressHash
 from server.providers.outcome import Outcome
 from server.providers.retrying import retry
 from server.settings import VERDICTS
-from server.storage import Database, Tx
+from server.storage import Database, Tx, member_lock
 
 KIND = "verify_email"
 
@@ -124,6 +124,7 @@ class VerifyJob:
         return await self._verifier.verify(loaded.email, self._timeout)
 
     async def store(self, tx: Tx, job: Job, loaded: Account, result: Outcome) -> Decision:
+        await tx.lock(member_lock(loaded.id))
         if result.kind == "claimed":  # also when the member has given the address up meanwhile
             await answers.remember_claimed(tx, self._address_hash(loaded.email_key))
         account = await queries.account(tx, loaded.id)

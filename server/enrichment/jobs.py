@@ -15,7 +15,7 @@ from server.providers.outcome import Outcome
 from server.providers.provider import Provider
 from server.providers.retrying import retry
 from server.providers.waits import LONGEST
-from server.storage import Tx
+from server.storage import Tx, member_lock
 
 
 @dataclass(slots=True)
@@ -87,6 +87,7 @@ class EnrichJob:
 
     async def store(self, tx: Tx, job: Job, loaded: tuple[Subject, frozenset[str]], result: Round) -> Decision:
         subject = loaded[0]
+        await tx.lock(member_lock(subject.user_id))
         address = self._address_hash(subject.email_key)
         current = await queries.subject(tx, subject.user_id)
         for provider in result.not_found if current else ():  # of who is gone nothing new is kept

@@ -9,7 +9,7 @@ from server.enrichment import queries
 from server.enrichment.model import ENRICHED, Enrichment, Field, Status
 from server.events import EventLog
 from server.jobs import Queue
-from server.storage import Tx
+from server.storage import Tx, member_lock
 from server.web.limits import refusal
 
 KIND = "enrich"
@@ -31,6 +31,7 @@ class Enricher:
 
     async def again(self, tx: Tx, user_id: int, claimed: bool) -> Enrichment:
         """Another one, on request; raises Problem 429 within an hour of the last."""
+        await tx.lock(member_lock(user_id))
         status, at = await queries.requested_at(tx, user_id)
         if at > tx.now - HOUR:
             raise refusal("enrichment", ONCE_AN_HOUR, (at + HOUR - tx.now) / 1000)

@@ -1,6 +1,7 @@
 """The event log: numbers without a gap and in commit order, because they are counted in the member's own row."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -73,7 +74,8 @@ FIND_PRUNABLE = """
 PRUNE = "DELETE FROM events WHERE user_id = $1 AND seq <= $2"
 # What is missing between the old floor and the new one besides the deleted rows had been dropped before.
 RAISE_FLOOR = """
-    UPDATE users SET events_dropped = events_dropped - ($2 - event_floor - $3), event_floor = $2 WHERE id = $1"""
+    UPDATE users SET events_dropped = events_dropped - ($2 - event_floor - $3), event_floor = $2
+    WHERE id = $1 AND event_floor < $2"""
 
 
 class EventLog:
@@ -101,6 +103,8 @@ class EventLog:
     def _tell(self, user_id: int, seq: int, type_: str, at: int, data: str) -> None:
         if self._nudges.anybody(user_id):
             self._nudges.tell(user_id, seq, Event(seq, type_, at, data).frame)
+        if self._nudges.elsewhere is not None:
+            self._nudges.elsewhere(user_id, seq)
 
 
 async def _drop_oldest(tx: Tx, user_id: int, begin: int, newest: int) -> None:
@@ -125,6 +129,12 @@ async def page(tx: Tx, user_id: int, after: int, limit: int) -> Page:
         return Page([], seq + 1 if after < seq else None, seq)
     whole = [event for at, event in enumerate(events) if event.seq == events[0].seq + at]
     return Page(whole, events[0].seq if events[0].seq != after + 1 else None, seq)
+
+
+async def newest(tx: Tx, user_ids: Sequence[int]) -> dict[int, int]:
+    """The number of the newest event of each member who is still there."""
+    found = {user_id: await tx.one(READ_POSITION, user_id) for user_id in user_ids}
+    return {user_id: row["event_seq"] for user_id, row in found.items() if row is not None}
 
 
 async def acknowledge(tx: Tx, user_id: int, seq: int) -> None:

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from server.jobs.model import Decision, Done, Failed, Job, Retry
 from server.storage import Row, Tx
 
-LEASE_MS = 60_000
+LEASE_MS = 20_000  # a worker that was killed has its jobs done by another after that
 
 # Whose request caused the work, so that its log lines can be told apart later. Set by the web floor.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -17,7 +17,8 @@ INSERT_JOB = """
     ON CONFLICT (kind, key) WHERE state IN ('ready', 'running') DO NOTHING"""
 CLAIM = """
     UPDATE jobs SET state = 'running', attempts = attempts + 1, lease_until = $3, worker = $4
-    WHERE id IN (SELECT id FROM jobs WHERE kind = $1 AND state = 'ready' AND run_at <= $2 ORDER BY run_at LIMIT $5)
+    WHERE id IN (SELECT id FROM jobs WHERE kind = $1 AND state = 'ready' AND run_at <= $2 ORDER BY run_at LIMIT $5
+        /* postgres: FOR UPDATE SKIP LOCKED */)
     RETURNING id, kind, key, attempts, request_id, created_at"""
 NEXT_DUE = "SELECT min(run_at) FROM jobs WHERE kind = $1 AND state = 'ready'"
 # An UPDATE and not a SELECT: it also locks the row on a database with many writers.
@@ -57,13 +58,19 @@ class Queue:
 
     def __init__(self) -> None:
         self.wake: Callable[[], None] = lambda: None
+        self.elsewhere: Callable[[], None] | None = None  # wakes the other processes
 
     async def enqueue(self, tx: Tx, kind: str, key: str, run_at: int | None = None) -> bool:
         """Adds a job in the caller's transaction; False when one of that kind and key is open already."""
         added = await tx.run(INSERT_JOB, kind, key, tx.now if run_at is None else run_at, request_id.get(), tx.now)
         if added:
-            tx.after_commit(lambda: self.wake())
+            tx.after_commit(self._wake_all)
         return bool(added)
+
+    def _wake_all(self) -> None:
+        self.wake()
+        if self.elsewhere is not None:
+            self.elsewhere()
 
     async def advance_schedules(self, tx: Tx) -> None:
         """Enqueues what is due by the clock."""

@@ -18,7 +18,7 @@ from server.storage import Database, Tx
 
 log = logging.getLogger("foyer.jobs")
 POLL = 5.0  # seconds; a safety net, the commit that enqueues wakes us
-HEARTBEAT = 20.0
+HEARTBEAT = 5.0
 GRACE = 3.0
 STORE_FIRST, STORE_LONGEST = 0.25, 5.0  # seconds until a result is offered again to a database that refused it
 STORE_FAULTS = 5  # how often storing a result may break; then the lease ends and the job runs again
@@ -42,6 +42,7 @@ class Worker:
         self._running: dict[int, tuple[Job, asyncio.Task[None]]] = {}
         self._woken = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
+        self._claiming: asyncio.Future[Any] | None = None
 
     async def start(self, alone: bool) -> None:
         """Begins. `alone`: no other process can be working, so what was running at a crash runs again at once."""
@@ -54,6 +55,9 @@ class Worker:
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
+        if self._claiming is not None:
+            # It goes on without its loop, and on a database with many writers it could be overtaken by what follows.
+            await asyncio.gather(self._claiming, return_exceptions=True)
         tasks = [task for _, task in self._running.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=GRACE)
@@ -61,7 +65,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         try:
-            # By our name: a claim may have been under way that nobody of us knows of.
+            # By our name: a claim may have been under way whose jobs nobody of us knows of.
             await self._database.write(queue.release, self._name)
         except Problem as error:
             log.warning("cannot give the jobs back now, they run again after the next start: %s", error)
@@ -106,7 +110,8 @@ class Worker:
     async def _claim_due(self) -> float:
         """Claims and starts what is due; returns the seconds until the next is."""
         self._woken.clear()
-        claimed, due, now = await self._database.write(self._claim, self._room())
+        self._claiming = asyncio.ensure_future(self._database.write(self._claim, self._room()))
+        claimed, due, now = await asyncio.shield(self._claiming)
         for job, loaded in claimed:
             task = asyncio.create_task(self._run(job, loaded))
             self._running[job.id] = (job, task)

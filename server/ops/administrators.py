@@ -4,6 +4,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,8 @@ from server.accounts.service import PROFILE, referral_code
 from server.core.errors import CommandFailed, ConfigError, Problem
 from server.enrichment import queries as enrichment
 from server.settings import Settings
-from server.storage import Tx
-from server.storage.inspection import change, inspect, is_blank
+from server.storage import Database, Tx
+from server.storage.inspection import Place, change, is_unmade, place_of
 from server.storage.lock import only_one
 from server.storage.sqlite import open_database
 from server.web import bodies
@@ -48,10 +49,11 @@ def create(settings: Settings, username: str, email: str) -> str:
     """
     password = "-".join("".join(secrets.choice(LETTERS) for _ in range(5)) for _ in range(4))
     body = _checked(username, email, password)
-    assert settings.sqlite_file is not None
-    _make_database(settings, settings.sqlite_file)
+    place = place_of(settings)
+    if is_unmade(place):
+        _make_database(place, settings.database.durability)
     hashed = asyncio.run(_hashed(password, settings.auth.bcrypt_cost))
-    change(settings.sqlite_file, partial(_create, body=body, password_hash=hashed))
+    change(place, partial(_create, body=body, password_hash=hashed))
     return password
 
 
@@ -64,14 +66,17 @@ def _checked(username: str, email: str, password: str) -> SignUp:
         raise ConfigError("; ".join(f"{error.field} {error.message}" for error in problem.errors)) from None
 
 
-def _make_database(settings: Settings, path: Path) -> None:
-    if not path.exists() or inspect(path, is_blank):
-        with only_one(path):
-            asyncio.run(_open_and_close(path, settings.database.durability))
+def _make_database(place: Place, durability: str) -> None:
+    with only_one(place) if isinstance(place, Path) else nullcontext():
+        asyncio.run(_open_and_close(place, durability))
 
 
-async def _open_and_close(path: Path, durability: str) -> None:
-    database = await open_database(path, durability=durability)
+async def _open_and_close(place: Place, durability: str) -> None:
+    if isinstance(place, Path):
+        database: Database = await open_database(place, durability=durability)
+    else:
+        from server.storage.postgres import open_postgres
+        database = await open_postgres(place, durability=durability)
     await database.close()
 
 
@@ -97,9 +102,9 @@ async def _create(tx: Tx, body: SignUp, password_hash: str) -> None:
     await enrichment.insert_unasked(tx, user_id)
 
 
-def change_role(path: Path, username: str, role: Role) -> Changed:
+def change_role(settings: Settings, username: str, role: Role) -> Changed:
     """Gives a member the role; no harm when they have it. Raises `CommandFailed` when there is no such member."""
-    return change(path, partial(_change_role, username=username, role=role))
+    return change(place_of(settings), partial(_change_role, username=username, role=role))
 
 
 async def _change_role(tx: Tx, username: str, role: Role) -> Changed:

@@ -8,7 +8,7 @@ from server.jobs import Decision, Done, Job, Retry, RetryPolicy, queue
 from server.posts import queries as posts
 from server.providers import answers
 from server.storage import Tx
-from server.web import idempotency
+from server.web import allowances, idempotency
 
 KIND = "housekeeping"
 EVERY_MS = HOUR
@@ -32,6 +32,7 @@ class HousekeepingJob:
         pruned = await events.prune(tx)
         await queue.prune(tx, tx.now - JOBS_KEPT_MS)
         await idempotency.prune(tx)
+        await allowances.prune(tx)
         await answers.prune(tx)
         await accounts.prune_sessions(tx)
         await posts.prune_mentions(tx)

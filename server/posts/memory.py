@@ -7,7 +7,7 @@ change that concerns it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -59,6 +59,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.stamp = 0
+        self.elsewhere: Callable[[str, int], None] | None = None  # tells the other processes what has changed
         self._posts: OrderedDict[int, Kept] = OrderedDict()
         self._bytes = 0
         self._wholes: dict[Page, bytes] = {}
@@ -159,16 +160,25 @@ class Memory:
 
     # -- changes, after a commit
 
-    def post_changed(self, post_id: int, post: Kept) -> None:
-        """The post is new or has new content."""
+    def post_changed(self, post_id: int, post: Kept, stamp: int) -> None:
+        """The post has new content; what it says of its author was read after `stamp`."""
         self._change(("post", post_id))
-        self._put(post_id, post)
+        if self._fresh(stamp, ("author", post.author_id)):
+            self._put(post_id, post)
+        else:
+            self._drop(post_id)
+        self._tell("post", post_id)
 
     def post_added(self, post_id: int, post: Kept) -> None:
         """There is a new post."""
+        self._add(post_id)
+        self._put(post_id, post)
+        self._tell("added", post_id)
+
+    def _add(self, post_id: int) -> None:
         self._forget_pages()
-        self._order.added(post_id)
-        self.post_changed(post_id, post)
+        if not self._order.added(post_id):
+            self._change(("order",))
 
     def like_changed(self, post_id: int, before: Kept, post: Kept, member_id: int, liked: bool) -> None:
         """The member likes the post, or no longer does. `before`: the post that the new one was made of."""
@@ -176,12 +186,17 @@ class Memory:
         known = self._posts.get(post_id)
         if known is not None:
             self._put(post_id, post if known is before else known.with_likes(post.like_count))
-        if self._pages[True]:
-            self._pages[True].clear()
+        self._pages[True].clear()
         self._liked.learn(member_id, {post_id: liked})
+        self._tell("post", post_id)
+        self._tell("likes", member_id)
 
     def post_gone(self, post_id: int) -> None:
         """There is a post less."""
+        self._remove(post_id)
+        self._tell("gone", post_id)
+
+    def _remove(self, post_id: int) -> None:
         self._forget_pages()
         self._change(("post", post_id), ("order",))
         self._order.broken()
@@ -194,6 +209,10 @@ class Memory:
 
     def author_changed(self, author_id: int) -> None:
         """The author's name or picture may be another one."""
+        self._forget_author(author_id)
+        self._tell("author", author_id)
+
+    def _forget_author(self, author_id: int) -> None:
         self._change(("author", author_id))
         for post_id in [id_ for id_, post in self._posts.items() if post.author_id == author_id]:
             self._drop(post_id)
@@ -211,6 +230,32 @@ class Memory:
         touched = [id_ for id_, post in self._posts.items() if post.author_id == member_id or id_ in recounted]
         for post_id in touched:
             self._drop(post_id)
+        self._tell("everything", member_id)
+
+    # -- what others have changed
+
+    def heard(self, what: str, id_: int) -> None:
+        """Another process has told of a change."""
+        match what:
+            case "post":
+                self._change(("post", id_), ("pages", True))
+                self._drop(id_)
+                self._pages[True].clear()
+            case "likes":
+                self._change(("likes", id_))
+                self._liked.forget(id_)
+            case "added":
+                self._add(id_)
+            case "gone":
+                self._remove(id_)
+            case "author":
+                self._forget_author(id_)
+            case _:
+                self.everything_changed()
+
+    def _tell(self, what: str, id_: int) -> None:
+        if self.elsewhere is not None:
+            self.elsewhere(what, id_)
 
     def everything_changed(self) -> None:
         """Somebody wrote past us: nothing that is here, or was read before now, is believed any more."""

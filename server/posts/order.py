@@ -41,14 +41,15 @@ class Order:
             del chain[0]  # a made-up place: a post that comes later may stand behind it
         self._older.update(zip(chain, chain[1:]))
 
-    def added(self, post_id: int) -> None:
-        """There is a new post."""
+    def added(self, post_id: int) -> bool:
+        """There is a new post; False when it may stand between two that are known."""
         newest = self._older.get(NEWEST)
         if newest is not None and newest < post_id:
             self._older[post_id] = newest
             self._older[NEWEST] = post_id
-        else:
-            self._older.clear()  # it may stand between two that are known
+            return True
+        self._older.clear()
+        return False
 
     def broken(self) -> None:
         """Posts are gone."""

@@ -44,10 +44,12 @@ UPDATE_POST = "UPDATE posts SET title = $2, text = $3, link = $4, edited_at = $5
 REMEMBER_MENTIONS = """
     INSERT INTO mentions (member_id, told_id, told, at)
     SELECT user_id, CAST($2 AS BIGINT), told, at FROM likes WHERE post_id = $1 AND told IS NOT NULL AND at > $3"""
+HOLD_POST = "SELECT id FROM posts WHERE id = $1 /* postgres: FOR UPDATE */"
 DELETE_POST = "DELETE FROM posts WHERE id = $1"
 INSERT_LIKE = """
     INSERT INTO likes (post_id, user_id, at, told) SELECT p.id, u.id, $3, a.event_seq + 1
     FROM posts p JOIN users a ON a.id = p.author_id JOIN users u ON u.id = $2 WHERE p.id = $1
+    /* postgres: FOR NO KEY UPDATE OF a */ -- or else the number is another's before we take it
     ON CONFLICT (user_id, post_id) DO NOTHING"""
 LIKE_AGAIN = """
     UPDATE likes SET at = $3, taken_back_at = NULL
@@ -128,11 +130,14 @@ async def update_post(tx: Tx, post_id: int, title: str, text: str, link: str | N
     await tx.run(UPDATE_POST, post_id, title, text, link, tx.now)
 
 
-async def delete_post(tx: Tx, post_id: int, author_id: int) -> None:
-    """Removes the post with its likes."""
+async def delete_post(tx: Tx, post_id: int, author_id: int) -> bool:
+    """Removes the post with its likes; False when somebody else has removed it meanwhile."""
+    if await tx.value(HOLD_POST, post_id) is None:
+        return False
     await tx.run(REMEMBER_MENTIONS, post_id, author_id, tx.now - KEPT_MS)
     await tx.run(DELETE_POST, post_id)
     await tx.run(COUNT_POST, author_id, -1)
+    return True
 
 
 async def insert_like(tx: Tx, post_id: int, user_id: int) -> bool:

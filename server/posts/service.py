@@ -57,6 +57,8 @@ class Posts:
 
     async def change(self, tx: Tx, member: Member, post_id: int, body: ChangePost) -> Post:
         """Writes what was given; the author only."""
+        stamp = self._memory.stamp
+        await tx.lock(f"post {post_id}")
         post = await existing(tx, post_id)
         if post.author.id != member.id:
             raise Problem("forbidden", "Only its author can change a post.")
@@ -65,7 +67,7 @@ class Posts:
         link = post.link if body.link is UNSET else body.link
         await queries.update_post(tx, post_id, body.title or post.title, body.text or post.text, link)
         changed = await existing(tx, post_id)
-        tx.after_commit(lambda: self._memory.post_changed(post_id, kept(changed)))
+        tx.after_commit(lambda: self._memory.post_changed(post_id, kept(changed), stamp))
         return changed
 
     async def delete(self, tx: Tx, member: Member, post_id: int) -> None:
@@ -73,7 +75,8 @@ class Posts:
         post = await existing(tx, post_id)
         if post.author.id != member.id and member.role != "admin":
             raise Problem("forbidden", "Only its author or an administrator can delete a post.")
-        await queries.delete_post(tx, post_id, post.author.id)
+        if not await queries.delete_post(tx, post_id, post.author.id):
+            raise no_such_post()
         tx.after_commit(partial(self._memory.post_gone, post_id))
 
     async def like(self, tx: Tx, member: Member, post_id: int, known: Kept | None) -> bytes:
@@ -82,8 +85,8 @@ class Posts:
         `known`: the post as memory has it, which saves reading it; its count is not believed. Gives the post as JSON.
         """
         if known is None:
-            known = kept(await existing(tx, post_id))
-            tx.after_commit(partial(self._memory.post_changed, post_id, known))
+            stamp, known = self._memory.stamp, kept(await existing(tx, post_id))
+            tx.after_commit(partial(self._memory.fill, stamp, [(post_id, known, False)], 0))
         if known.author_id == member.id:
             raise Problem("own_post", "One's own post cannot be liked.")
         if await queries.insert_like(tx, post_id, member.id):
@@ -93,17 +96,18 @@ class Posts:
         elif await queries.like_again(tx, post_id, member.id):
             count = await queries.count_like(tx, post_id, 1)
         else:
-            count = (await existing(tx, post_id)).like_count
+            post = await existing(tx, post_id)
             if not await queries.likes(tx, member.id, post_id):
                 raise unauthorized()  # the account is gone since the request came
+            return kept(post).json(True)
         return self._liked(tx, post_id, known, count, member, True)
 
     async def unlike(self, tx: Tx, member: Member, post_id: int) -> bytes:
         """Takes a like back; a second time changes nothing. Gives the post as JSON."""
         known = kept(await existing(tx, post_id))
-        count = known.like_count
-        if await queries.take_like_back(tx, post_id, member.id):
-            count = await queries.count_like(tx, post_id, -1)
+        if not await queries.take_like_back(tx, post_id, member.id):
+            return kept(await existing(tx, post_id)).json(False)  # another request may have done it since
+        count = await queries.count_like(tx, post_id, -1)
         return self._liked(tx, post_id, known, count, member, False)
 
     def _liked(self, tx: Tx, post_id: int, known: Kept, count: int, member: Member, liked: bool) -> bytes:

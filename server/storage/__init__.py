@@ -1,4 +1,4 @@
 """The only room that knows a database driver. Features see `Database`, `Tx` and `Row` and nothing else."""
-from server.storage.base import Database, Receiver, Row, Tx, drive
+from server.storage.base import Channel, Database, Receiver, Row, Tx, drive, member_lock
 
-__all__ = ["Database", "Receiver", "Row", "Tx", "drive"]
+__all__ = ["Channel", "Database", "Receiver", "Row", "Tx", "drive", "member_lock"]

@@ -4,6 +4,8 @@
 another process writes. What it makes holds no free pages, so nothing that members have erased, and is one file, without
 a log, that can be read from anywhere. While it runs, the server's own log grows by what is written: no checkpoint may
 pass a snapshot that is being read.
+
+A backup of PostgreSQL is such a file too, filled with the rows of one snapshot as `copy` does it.
 """
 from __future__ import annotations
 
@@ -17,9 +19,10 @@ from pathlib import Path
 
 from server.core.errors import CommandFailed, ConfigError
 from server.secret import NAME as KEY
-from server.storage import inspection
+from server.storage import copying, inspection
 from server.storage.connection import sqlite
 from server.storage.files import LOGS, beside, put_in_place, remove, sync
+from server.storage.inspection import Place
 from server.storage.verification import Contents, Prove, verified
 
 PARTIAL = ".partial"
@@ -38,15 +41,15 @@ class Backup:
         return f"{self.size / 1024**2:.1f} MiB, {self.contents}, verified, {self.seconds:.1f} s"
 
 
-def make(source: Path, target: Path, prove: Prove, *, force: bool = False) -> Backup:
+def make(source: Place, target: Path, prove: Prove, *, force: bool = False) -> Backup:
     """Copies the database `source` to `target`; `force`: over a file that is there, once the new one is good.
 
     Raises `ConfigError` when the one is no database or the other cannot be written to, `CommandFailed` when the copy
     fails or is not whole; then nothing of it stays.
     """
     began = time.monotonic()
-    inspection.expect_known(source, inspection.inspect(source, inspection.version))
-    _expect_free(source, target, force)
+    inspection.expect_known(source, inspection.version_of(source))
+    _expect_free([] if isinstance(source, str) else _own(source), target, force)
     try:
         with _partial(target) as partial:
             _copy(source, partial)
@@ -58,8 +61,11 @@ def make(source: Path, target: Path, prove: Prove, *, force: bool = False) -> Ba
     return Backup(contents, target.stat().st_size, time.monotonic() - began)
 
 
-def _expect_free(source: Path, target: Path, force: bool) -> None:
-    own = [beside(source, ending) for ending in ("", *LOGS, ".lock")] + [source.with_name(KEY)]
+def _own(source: Path) -> list[Path]:
+    return [beside(source, ending) for ending in ("", *LOGS, ".lock")] + [source.with_name(KEY)]
+
+
+def _expect_free(own: list[Path], target: Path, force: bool) -> None:
     if target.resolve() in {path.resolve() for path in own}:
         raise ConfigError(f"{target} belongs to the server: give the backup another name")
     if target.is_dir() or not target.parent.is_dir():
@@ -102,7 +108,10 @@ def _lock(handle: int, path: Path) -> None:
         raise ConfigError(f"{path} is being written by another backup")
 
 
-def _copy(source: Path, partial: Path) -> None:
+def _copy(source: Place, partial: Path) -> None:
+    if isinstance(source, str):
+        copying.backup(source, partial)
+        return
     try:
         with inspection.opened(source) as raw:
             raw.set_progress_handler(lambda: 0, STEPS)

@@ -38,6 +38,12 @@ class Tx(Protocol):
     async def run(self, sql: str, *args: Any) -> int:
         """Executes; the number of rows that it changed."""
 
+    async def lock(self, what: str) -> None:
+        """Waits until nobody else holds what is called so, and holds it to the end of the transaction."""
+
+    async def tell(self, topic: str, text: str) -> None:
+        """Tells the other processes on this database, if and when the transaction is committed."""
+
     def after_commit(self, action: Callable[[], None]) -> None:
         """Calls `action` on the event loop once the transaction is durable, before its caller is answered."""
 
@@ -61,9 +67,29 @@ class Receiver(Protocol):
         """Whether it need not even begin."""
 
 
+class Channel(Protocol):
+    """Word to and from the other processes that share the database."""
+
+    def listen(self, topic: str, listener: Callable[[str, int], None]) -> None:
+        """Gives what others tell about the topic to `listener`, with how often they have told it."""
+
+    def doubt(self, doubts: Callable[[], Awaitable[None]]) -> None:
+        """`doubts` is called when something may have been missed."""
+
+    def tell(self, topic: str, text: str) -> None:
+        """Tells all others, soon; it may be lost, and then there is doubt."""
+
+    async def start(self) -> None:
+        """Begins to listen."""
+
+    async def stop(self) -> None:
+        """Ends it."""
+
+
 class Database(Protocol):
     """Runs functions inside transactions. Such a function awaits nothing but its `tx`."""
 
+    channel: Channel | None  # None: no other process serves this database
     refuses_writes: bool  # whether a write failed (on a full disk, say) and none succeeded since, with room for more
 
     async def read(self, function: TxFunction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -88,6 +114,11 @@ class Database(Protocol):
 
     async def close(self) -> None:
         """Finishes what was begun and lets go of the database."""
+
+
+def member_lock(user_id: int) -> str:
+    """The name of the lock that is held by whoever reads a member's own data to change it."""
+    return f"member {user_id}"
 
 
 def drive(coroutine: Awaitable[T]) -> T:

@@ -6,6 +6,7 @@ thread of our own serves until it is mended.
 """
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +28,7 @@ class Connection(aiosqlite.Connection):
         self._path, self._pragmas = path, pragmas
         self.raw: Any = None
         self._own_thread: ThreadPoolExecutor | None = None
+        self.stopped: asyncio.Future[Any] | None = None  # done when the thread has told the loop its last word
         # The process must be able to end when somebody forgot to close: the file is safe at any moment anyway.
         self._thread.daemon = True
 
@@ -48,6 +50,11 @@ class Connection(aiosqlite.Connection):
             self._own_thread = self._own_thread or ThreadPoolExecutor(1, "foyer-sqlite")
             self._own_thread.submit(function)
 
+    def stop(self) -> asyncio.Future[Any] | None:
+        """Ends the thread; aiosqlite does so by itself when the file cannot be opened."""
+        self.stopped = super().stop()
+        return self.stopped
+
     async def close(self) -> None:
         """Closes the connection after what was submitted."""
         if self._own_thread:
@@ -58,5 +65,10 @@ class Connection(aiosqlite.Connection):
 async def opened(path: Path, pragmas: tuple[str, ...]) -> Connection:
     """A connection that is open; raises the driver's error when the file cannot be used."""
     connection = Connection(path, pragmas)
-    await connection
+    try:
+        await connection
+    except BaseException:
+        if connection.stopped is not None:
+            await connection.stopped  # else a loop that is closed next gets a traceback on stderr
+        raise
     return connection

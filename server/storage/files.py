@@ -4,6 +4,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from server.core.errors import ConfigError
+
 LOGS = ("-wal", "-shm", "-journal")  # what SQLite may keep beside a database
 
 
@@ -16,6 +18,26 @@ def remove(path: Path) -> None:
     """Removes a database and its logs, if they are there."""
     for ending in ("", *LOGS):
         beside(path, ending).unlink(missing_ok=True)
+
+
+def create(path: Path) -> None:
+    """Makes an empty file for its owner only; one that is there stays as it is. Raises `ConfigError`."""
+    try:
+        # Never opened when it is there: to close it again would let go of the locks that SQLite holds on it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise unusable(path, error) from None
+
+
+def unusable(path: Path, error: OSError) -> ConfigError:
+    """The operator's line when a file of the database cannot be made or opened."""
+    if isinstance(error, FileNotFoundError):
+        return ConfigError(f"[database] url: there is no folder {path.parent.absolute()}; "
+                           "expected sqlite:FILE in a folder that exists")
+    return ConfigError(f"[database] url: {path} cannot be opened: {error.strerror}; "
+                       "expected sqlite:FILE in a folder that this user may write to")
 
 
 def sync(path: Path) -> None:

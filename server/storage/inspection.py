@@ -1,4 +1,7 @@
-"""Looks into a database that another process may be using, or changes it, on a short connection of its own."""
+"""Looks into a database that another process may be using, or changes it, on a short connection of its own.
+
+The driver of PostgreSQL is loaded only for a database that is one: most have a file and no driver for anything else.
+"""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -8,17 +11,24 @@ from typing import Any, TypeVar
 
 from server.core.clock import now_ms
 from server.core.errors import CommandFailed, ConfigError
+from server.settings import Settings
 from server.storage import schema
 from server.storage.base import Tx, drive
 from server.storage.connection import sqlite
 from server.storage.sqlite import SqliteTx
 
 T = TypeVar("T")
+Place = Path | str  # a SQLite file, or the URL of a PostgreSQL database
 # Checkpoints are the server's business; the last one to close makes one anyway.
 PRAGMAS = ("foreign_keys=ON", "synchronous=FULL", "busy_timeout=5000", "wal_autocheckpoint=0")
 
 # Asked before anything else, so that the database of another program is not read as if it were ours.
 IS_OURS = "SELECT count(*) = 2 FROM pragma_table_info('meta') WHERE name IN ('schema_version', 'epoch')"
+
+
+def place_of(settings: Settings) -> Place:
+    """Where the data is."""
+    return settings.sqlite_file or settings.database.url
 
 
 @contextmanager
@@ -44,23 +54,33 @@ def look(path: Path, function: Callable[[Tx], Awaitable[T]]) -> T:
         return drive(function(SqliteTx(raw.cursor(), now_ms())))
 
 
-def inspect(path: Path, function: Callable[[Tx], Awaitable[T]]) -> T:
-    """Runs `function(tx)` on a snapshot of the file. Raises `ConfigError` when there is no such database."""
-    if not path.is_file():
-        raise ConfigError(f"[database] url: there is no {path}")
+def inspect(place: Place, function: Callable[[Tx], Awaitable[T]]) -> T:
+    """Runs `function(tx)` on a snapshot. Raises `ConfigError` when there is no such database, or it cannot be read."""
+    if isinstance(place, str):
+        from server.storage import postgres_connection
+        return postgres_connection.inspect(place, function)
+    if not place.is_file():
+        raise ConfigError(f"[database] url: there is no {place}")
     try:
-        return look(path, function)
+        return look(place, function)
     except sqlite.Error as error:
-        raise ConfigError(f"[database] url: {path} cannot be read: {error}") from None
+        raise ConfigError(f"[database] url: {place} cannot be read: {error}") from None
 
 
-def change(path: Path, function: Callable[[Tx], Awaitable[T]]) -> T:
-    """Runs `function(tx)` in a transaction that is durable when this returns; a server may be using the file.
+def change(place: Place, function: Callable[[Tx], Awaitable[T]]) -> T:
+    """Runs `function(tx)` in a transaction that is durable when this returns; servers may be using the database.
 
     Raises `ConfigError` when the schema is not this program's: it is brought up by the start of a server, never beside
     one; `CommandFailed` when the database cannot take the change.
     """
-    _expect_schema(path, inspect(path, version))
+    expect_schema(place, version_of(place))
+    if isinstance(place, str):
+        from server.storage import postgres_connection
+        return postgres_connection.change(place, function)
+    return _change(place, function)
+
+
+def _change(path: Path, function: Callable[[Tx], Awaitable[T]]) -> T:
     try:
         with opened(path) as raw:
             for pragma in PRAGMAS:
@@ -73,23 +93,50 @@ def change(path: Path, function: Callable[[Tx], Awaitable[T]]) -> T:
         raise CommandFailed(f"{path} cannot be written now: {error}") from None
 
 
-def _expect_schema(path: Path, found: int) -> None:
-    expect_known(path, found)
+def expect_schema(place: Place, found: int) -> None:
+    """Raises `ConfigError` for every schema but this program's."""
+    expect_known(place, found)
     if found < schema.VERSION:
-        raise ConfigError(f"[database] url: {path} has schema {found}, this program has {schema.VERSION}: "
+        raise ConfigError(f"{named(place)} has schema {found}, this program has {schema.VERSION}: "
                           "start the server once, it brings the schema up")
 
 
-def expect_known(path: Path, found: int) -> None:
-    """Raises `ConfigError` for a schema that this program cannot know, and for a file that has none."""
+def expect_known(place: Place, found: int) -> None:
+    """Raises `ConfigError` for a schema that this program cannot know, and for a database that has none."""
     if not found:
-        raise ConfigError(f"{path} is not a Foyer database")
+        raise ConfigError(f"{named(place)} is not a Foyer database")
     if found > schema.VERSION:
-        raise ConfigError(f"{path} has schema {found}, this program knows {schema.VERSION}: use a newer Foyer")
+        raise ConfigError(f"{named(place)} has schema {found}, this program knows {schema.VERSION}: use a newer Foyer")
+
+
+def named(place: Place) -> str:
+    """What the operator is told that it is; a URL holds a password."""
+    return "[database] url: the PostgreSQL database" if isinstance(place, str) else str(place)
+
+
+def version_of(place: Place) -> int:
+    """Which schema the database has; 0 when it is not Foyer's."""
+    if isinstance(place, str):
+        from server.storage import postgres_connection
+        return inspect(place, postgres_connection.version)
+    return inspect(place, version)
+
+
+def is_unmade(place: Place) -> bool:
+    """Whether there is no database yet, or not one table in it, as before the first start has come to its end."""
+    if isinstance(place, str):
+        from server.storage import postgres_connection
+        return inspect(place, postgres_connection.is_blank)
+    return not place.exists() or inspect(place, is_blank)
+
+
+def damage(place: Place) -> list[str]:
+    """What the database itself finds wrong; PostgreSQL keeps to its own rules and looks at its files itself."""
+    return [] if isinstance(place, str) else inspect(place, faults)
 
 
 async def is_blank(tx: Tx) -> bool:
-    """Whether there is not one table, as before the first start has come to its end."""
+    """Whether there is not one table in the file."""
     return not await tx.value("SELECT EXISTS (SELECT 1 FROM sqlite_master)")
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from server.core.errors import ConfigError
+from server.storage.files import beside, unusable
 
 
 @contextmanager
@@ -17,11 +18,11 @@ def only_one(database: Path) -> Iterator[None]:
     The kernel lets go of it when the process ends, however it ends; the file itself stays, because removing it would
     let two processes lock two different files of the same name.
     """
-    path = database.with_name(database.name + ".lock")
+    path = beside(database, ".lock")
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise ConfigError(f"[database] url: {path} cannot be opened: {error.strerror}") from None
+        raise unusable(path, error) from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

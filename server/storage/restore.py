@@ -59,7 +59,7 @@ def restore(file: Path, target: Path, prove: Prove, *, force: bool = False) -> R
     _expect_backup(file, target)
     expect_database(file, file)
     with only_one(target):
-        empty = _is_empty(target)
+        empty = is_empty(target)
         if not empty and not force:
             raise ConfigError(f"{target} is not empty: --force replaces it, and keeps it under another name")
         coming = beside(target, COMING)
@@ -67,7 +67,7 @@ def restore(file: Path, target: Path, prove: Prove, *, force: bool = False) -> R
             _copy(file, coming, target)
             contents = verified(coming, prove, file)
             _make_its_own(coming)
-            kept = _exchange(coming, target, keep=not empty)
+            kept = exchange(coming, target, keep=not empty)
         except (OSError, sqlite.Error) as error:
             raise CommandFailed(f"the backup cannot be put in place: {error}") from None
         finally:
@@ -87,7 +87,7 @@ def _expect_backup(file: Path, target: Path) -> None:
                               f"of it with run.py backup --database sqlite:{file} FILE")
 
 
-def _is_empty(target: Path) -> bool:
+def is_empty(target: Path) -> bool:
     """Whether nothing would be lost: there is no file, or no member in it. One that cannot be read is not empty."""
     if not target.exists():
         return True
@@ -108,7 +108,12 @@ def _copy(file: Path, coming: Path, target: Path) -> None:
     handle = os.open(coming, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "wb") as copy, open(file, "rb") as backup:
         shutil.copyfileobj(backup, copy, CHUNK)
-    if os.geteuid() == 0:  # the server need not be root's
+    give_away(coming, target)
+
+
+def give_away(coming: Path, target: Path) -> None:
+    """Makes it the property of whoever owns the target or its folder: the server need not be root's."""
+    if os.geteuid() == 0:
         owner = (target if target.exists() else target.parent).stat()
         os.chown(coming, owner.st_uid, owner.st_gid)
 
@@ -124,7 +129,8 @@ def _make_its_own(coming: Path) -> None:
     sync(coming)
 
 
-def _exchange(coming: Path, target: Path, keep: bool) -> Path | None:
+def exchange(coming: Path, target: Path, keep: bool) -> Path | None:
+    """Gives `coming` the name of the database in one step; `keep`: the one that was there under another name."""
     kept = beside(target, KEPT + iso(now_ms()).translate({ord(letter): None for letter in "-:."}))
     with _in_one_file(target):
         if keep:

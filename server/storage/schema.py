@@ -2,14 +2,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from server.core.errors import ConfigError
 from server.storage.base import Tx
 
 FILE = Path(__file__).resolve().parents[2] / "schema.sql"
-VERSION = 2
+VERSION = 3
 
 # The statements that lead to each version from the one before. Version 1 is schema.sql itself.
 MIGRATIONS: Mapping[int, str] = {
@@ -38,6 +38,15 @@ UPDATE likes SET told = e.seq FROM events e
 WHERE e.type = 'post_liked' AND likes.user_id = json_extract(e.data, '$.by.id')
     AND likes.post_id = json_extract(e.data, '$.post_id');
 """,
+    3: """
+CREATE TABLE allowances (
+    name TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    whole_at INTEGER NOT NULL,
+    PRIMARY KEY (name, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX allowances_age ON allowances (whole_at);
+""",
 }
 
 READ_VERSION = "SELECT schema_version FROM meta"
@@ -46,21 +55,26 @@ UPDATE_VERSION = "UPDATE meta SET schema_version = $1"
 READ_EPOCH = "SELECT epoch FROM meta"
 
 
-async def create(tx: Tx) -> None:
+def as_it_is(statement: str) -> str:
+    """SQLite gets the schema as it is written."""
+    return statement
+
+
+async def create(tx: Tx, translated: Callable[[str], str] = as_it_is) -> None:
     """Makes every table in an empty database."""
     for statement in statements(FILE.read_text(encoding="utf-8")):
-        await tx.run(statement)
+        await tx.run(translated(statement))
     await tx.run(INSERT_META, VERSION, secrets.token_hex(8))
 
 
-async def upgrade(tx: Tx) -> None:
+async def upgrade(tx: Tx, translated: Callable[[str], str] = as_it_is) -> None:
     """Takes the steps that are missing; raises `ConfigError` when the schema is newer than this program."""
     found = await tx.value(READ_VERSION)
     if found > VERSION:
         raise ConfigError(f"[database] url: has schema {found}, this program knows {VERSION}: use a newer Foyer")
     for version in range(found + 1, VERSION + 1):
         for statement in statements(MIGRATIONS[version]):
-            await tx.run(statement)
+            await tx.run(translated(statement))
         await tx.run(UPDATE_VERSION, version)
 
 

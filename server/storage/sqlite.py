@@ -21,8 +21,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from server.core.clock import Clock, now_ms
 from server.core.errors import ConfigError, Problem, StorageUnavailable
-from server.storage import driver, schema, scrubbing
-from server.storage.base import Receiver, Row, TxFunction, drive
+from server.storage import driver, files, schema, scrubbing
+from server.storage.base import Channel, Receiver, Row, TxFunction, drive
 from server.storage.connection import Connection, opened, sqlite
 
 P = ParamSpec("P")
@@ -69,6 +69,12 @@ class SqliteTx:
 
     async def run(self, sql: str, *args: Any) -> int:
         return cast(int, self._cursor.execute(_numbered(sql), args).rowcount)
+
+    async def lock(self, what: str) -> None:
+        pass  # nobody else writes at the same time
+
+    async def tell(self, topic: str, text: str) -> None:
+        pass  # nobody else serves; who writes beside us is noticed by `watch`
 
     def after_commit(self, action: Callable[[], None]) -> None:
         self.actions.append(action)
@@ -177,6 +183,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, clock: Clock, writer: Connection, reader: Connection) -> None:
         self.path = path
+        self.channel: Channel | None = None
         self.refuses_writes = False
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -329,6 +336,7 @@ async def open_database(path: Path, *, durability: str = "full", clock: Clock = 
     Raises `ConfigError` when the file cannot be used.
     """
     driver.warn_if_old(sqlite)
+    files.create(path)  # SQLite would leave its mode to the umask; its logs get the mode of the file
     try:
         writer = await opened(path, _pragmas(durability))
     except sqlite.Error as error:

@@ -48,10 +48,10 @@ def decode(cls: type[S], raw: bytes, content_type: str) -> S:
     if content_type == FORM:  # an empty one is a form without a field
         return _checked(cls, _emptied(cls, _form(raw)), strict=False)
     if not raw:
-        raise Problem("malformed", "A body is needed: send JSON.")
+        raise Problem("malformed", f"A body is needed: send {JSON} or {FORM}.")
     if content_type == JSON or content_type.endswith("+json"):
         return _decode_json(cls, raw)
-    raise Problem("unsupported_media_type", "Send application/json.", headers={"Accept": JSON})
+    raise Problem("unsupported_media_type", f"Send {JSON} or {FORM}.", headers={"Accept": f"{JSON}, {FORM}"})
 
 
 def _decode_json(cls: type[S], raw: bytes) -> S:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import re
 import secrets
 import time
@@ -27,17 +28,16 @@ PathHandler = Callable[[web.Request, Mapping[str, str]], Awaitable[web.StreamRes
 log = logging.getLogger("foyer.web")
 SLOW = 1.0  # seconds
 _SANE = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-_PREFIX = secrets.token_hex(5)
 _NUMBERS = itertools.count(1)
+_prefix = secrets.token_hex(5)
 _names: WeakKeyDictionary[web.AbstractRoute, str] = WeakKeyDictionary()
 
 
 class Guard:
-    """What stands around every handler. `vary_origin`: other web sites may use the API, so caches must tell origins
-    apart."""
+    """What stands around every handler."""
 
-    def __init__(self, metrics: Metrics, vary_origin: bool) -> None:
-        self._metrics, self._vary_origin = metrics, vary_origin
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
 
     def middleware(self) -> Middleware:
         """The guard as aiohttp's middleware, for what the dispatcher does not know."""
@@ -63,15 +63,13 @@ class Guard:
         except Exception:
             log.exception("request %s failed: %s", request_id, route)
             response = problem_response(Problem("internal", CODES["internal"][1] + "."), request_id)
-        if self._vary_origin and not response.prepared:
-            response.headers.add("Vary", "Origin")
         self.account(route, response.status, time.perf_counter() - begin, request_id)
         return response
 
     def account(self, route: str, status: int, seconds: float, request_id: str) -> None:
         """Counts an answer, and logs it when it failed or took long."""
         self._metrics.requests.count(route, status, seconds)
-        if status >= 500 or (seconds > SLOW and status != 101):
+        if status >= 500 or seconds > SLOW:
             log.warning("%s -> %s in %.3f s (request %s)", route, status, seconds, request_id)
 
 
@@ -92,7 +90,15 @@ def _request_id(given: str | None) -> str:
 
 def new_request_id() -> str:
     """The id of a request that brought none."""
-    return f"{_PREFIX}-{next(_NUMBERS):x}"
+    return f"{_prefix}-{next(_NUMBERS):x}"
+
+
+def _forked() -> None:
+    global _prefix
+    _prefix = secrets.token_hex(5)
+
+
+os.register_at_fork(after_in_child=_forked)  # two processes never give the same id
 
 
 def _route(request: web.Request) -> str:

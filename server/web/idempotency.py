@@ -15,7 +15,7 @@ KEPT_MS = DAY
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Where an answer is kept: per member and route, or for open routes per route and body."""
+    """Where an answer is kept: per member and path, or for open routes per path and body."""
 
     scope: str
     key: str
@@ -43,8 +43,8 @@ COUNT_KEPT = "SELECT count(*) FROM idempotency WHERE member_id = $1"
 PRUNE = "DELETE FROM idempotency WHERE created_at < $1"
 
 
-def key_of(header: str, route: str, member_id: int | None, body: bytes, secret: bytes) -> Key:
-    """The key of a request; raises Problem 400 when the header cannot be used.
+def key_of(header: str, place: str, member_id: int | None, body: bytes, secret: bytes) -> Key:
+    """The key of a request to a `place`; raises Problem 400 when the header cannot be used.
 
     The body's hash is keyed: a plain one of a sign-up could be guessed at far faster than its password's.
     """
@@ -52,8 +52,13 @@ def key_of(header: str, route: str, member_id: int | None, body: bytes, secret: 
         raise Problem("bad_idempotency_key", "Idempotency-Key takes 1 to 255 visible ASCII characters.")
     body_hash = hmac.new(secret, body, hashlib.sha256).hexdigest()
     # On an open route two strangers may choose the same key: they must not see each other's answers.
-    scope = f"{route} {member_id}" if member_id else f"{route} {body_hash}"
+    scope = f"{place} {member_id}" if member_id else f"{place} {body_hash}"
     return Key(scope, header, body_hash, member_id or None)
+
+
+async def hold(tx: Tx, key: Key) -> None:
+    """Waits for equal requests of other processes; those that come later wait for the end of the transaction."""
+    await tx.lock(f"{key.scope} {key.key}")
 
 
 async def find(tx: Tx, key: Key) -> Kept | None:
@@ -69,6 +74,7 @@ async def find(tx: Tx, key: Key) -> Kept | None:
 async def keep(tx: Tx, key: Key, kept: Kept, about: int | None = None) -> Kept:
     """Keeps the answer, unless there is one already; returns the one that counts. With the member who asked, or whom
     it is `about`, it is gone."""
+    await hold(tx, key)
     earlier = await find(tx, key)
     if earlier is None:
         await tx.run(KEEP, key.scope, key.key, key.body_hash, kept.status, kept.location, kept.answer, tx.now,

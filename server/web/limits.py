@@ -1,7 +1,8 @@
 """Rate limits: how many in how long, per member or address.
 
 Each subject has one number, the time at which its allowance is whole again (GCRA): exactly `count` pass at once, then
-one more every `seconds / count`. They live in this process's memory; a restart forgives.
+one more every `seconds / count`. They live in this process's memory, and processes on one database tell each other what
+they let pass; a restart forgives. What must be exact in all of them stands in the database (see `allowances`).
 """
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from functools import lru_cache
 from server.core.errors import Problem
 from server.core.units import Network, Rate
 
+HEADERS = ("RateLimit-Policy", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")  # of a refusal
 MOST = 200_000  # subjects remembered; those with a whole allowance are forgotten first
 
 
@@ -31,6 +33,7 @@ class Limiter:
 
         self.is_exempt: Callable[[str], bool] = is_exempt
         self._whole_at: dict[tuple[str, str], float] = {}
+        self.elsewhere: Callable[[str, str, float], None] | None = None  # tells the other processes of each one
 
     def take(self, name: str, rate: Rate, subject: str) -> None:
         """Counts one; raises Problem 429 when there is no allowance left."""
@@ -45,11 +48,16 @@ class Limiter:
 
     def count(self, name: str, rate: Rate, subject: str) -> None:
         """Counts one that has happened."""
-        if not self.enabled:
-            return
+        if self.enabled:
+            step = rate.seconds / rate.count
+            self.count_elsewhere(name, subject, step)
+            if self.elsewhere is not None:
+                self.elsewhere(name, subject, step)
+
+    def count_elsewhere(self, name: str, subject: str, seconds: float) -> None:
+        """Counts what another process has let pass; `seconds`: how much later the allowance is whole by that."""
         now = self._clock()
-        whole_at = max(self._whole_at.get((name, subject), now), now)
-        self._whole_at[name, subject] = whole_at + rate.seconds / rate.count
+        self._whole_at[name, subject] = max(self._whole_at.get((name, subject), now), now) + seconds
         if len(self._whole_at) > MOST:
             self._whole_at = {key: at for key, at in self._whole_at.items() if at > now}
 

@@ -18,12 +18,16 @@ from server.core.errors import Problem
 from server.core.units import Network, Rate
 from server.storage import Database, Receiver, Tx, drive
 from server.web import bodies, idempotency, problems, reply
+from server.web.allowances import Allowance, Allowances
 from server.web.dispatch import Entry, ExpressHandler, LongWay, Pending, RouteHandler
 from server.web.fields import MAX_ID
 from server.web.heads import Head
 from server.web.idempotency import Kept, Key
 from server.web.limits import Limiter, client_address, subject_of
-from server.web.route import REQUEST_ID, Answer, Call, Member, Route, bearer
+from server.web.route import REQUEST_ID, Answer, Call, Member, Outdated, Route, bearer
+
+PREPARED_AT_MOST = 3  # times, when others change meanwhile what was looked at
+EXACT = ("signup", "login")  # the rates that are counted in the database
 
 Authenticate = Callable[[str], Awaitable[Member]]
 Remembered = Callable[[str], Member | None]
@@ -33,10 +37,10 @@ class Machine:
     """Makes aiohttp handlers out of routes."""
 
     def __init__(self, database: Database, authenticate: Authenticate, remembered: Remembered, limiter: Limiter,
-                 rates: Mapping[str, Rate], trusted: tuple[Network, ...], secret: bytes, secure: bool,
-                 plain: bool, body_seconds: float) -> None:
+                 allowances: Allowances, rates: Mapping[str, Rate], trusted: tuple[Network, ...], secret: bytes,
+                 secure: bool, plain: bool, body_seconds: float) -> None:
         self._database, self._authenticate, self._remembered = database, authenticate, remembered
-        self._limiter, self._rates = limiter, rates
+        self._limiter, self._allowances, self._rates = limiter, allowances, rates
         self._trusted, self._secure, self._plain = trusted, secure, plain
         self._secret, self._body_seconds = secret, body_seconds
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -49,13 +53,15 @@ class Machine:
     def _handler(self, route: Route) -> RouteHandler:
         """aiohttp's way; it takes the request and the variable parts of its path."""
         write, query, is_open = route.store is not None, route.query, route.who == "open"
-        limited = route.rate != "none" and self._limiter.enabled
+        limited, exact = route.rate != "none" and self._limiter.enabled, route.rate in EXACT
 
         async def handle(request: web.Request, path: Mapping[str, str]) -> web.StreamResponse:
             call = Call(request, request[REQUEST_ID], self._address(request))
             if not is_open:
                 await self._who(route, call)
-            if limited:
+            if limited and exact:
+                await self._limit_exactly(route, call)
+            elif limited:
                 self._limit(route, call)
             _read_path(call, path)
             if query is not None:
@@ -118,8 +124,11 @@ class Machine:
     def _limit(self, route: Route, call: Call) -> None:
         if self._limiter.is_exempt(call.address):
             return
-        subject = f"member {call.member.id}" if call.member else subject_of(call.address)
-        self._limiter.take(route.rate, self._rates[route.rate], subject)
+        self._limiter.take(route.rate, self._rates[route.rate], _subject(call))
+
+    async def _limit_exactly(self, route: Route, call: Call) -> None:
+        if not self._limiter.is_exempt(call.address):
+            await self._allowances.take(Allowance(route.rate, self._rates[route.rate], _subject(call)))
 
     # -- what came
 
@@ -146,7 +155,7 @@ class Machine:
         if header is None:
             return self._finish(route, call, await self._do(route, call, raw, None))
         told = raw + route.beside_body(call) if route.beside_body else raw
-        key = idempotency.key_of(header, route.key, call.me_id, told, self._secret)
+        key = idempotency.key_of(header, _scope(route, call), call.me_id, told, self._secret)
         async with self._alone(key):
             return self._finish(route, call, await self._once(route, call, raw, key))
 
@@ -170,11 +179,17 @@ class Machine:
 
     async def _do(self, route: Route, call: Call, raw: bytes, key: Key | None) -> Kept | Answer:
         self._decode(route, call, raw)
-        prepared = await route.prepare(call) if route.prepare else None
-        return await self._database.write(self._store, route, call, prepared, key)
+        for _ in range(PREPARED_AT_MOST):
+            prepared = await route.prepare(call) if route.prepare else None
+            try:
+                return await self._database.write(self._store, route, call, prepared, key)
+            except Outdated:
+                pass
+        raise Problem("busy", "Somebody else changes the same thing again and again.", headers={"Retry-After": "1"})
 
     async def _store(self, tx: Tx, route: Route, call: Call, prepared: Any, key: Key | None) -> Kept | Answer:
         if key is not None:
+            await idempotency.hold(tx, key)
             kept = await idempotency.find(tx, key)
             if kept is not None:
                 return kept
@@ -202,12 +217,21 @@ def _as_it_is(call: Call, given: Answer) -> Answer:
     return given
 
 
+def _subject(call: Call) -> str:
+    return f"member {call.member.id}" if call.member else subject_of(call.address)
+
+
 def _read_path(call: Call, path: Mapping[str, str]) -> None:
     for name, value in path.items():
         if name == "id":
             call.id = _id(value)
         else:
             call.name = value
+
+
+def _scope(route: Route, call: Call) -> str:
+    """What an idempotency key belongs to, besides its member: the route, and what its path says."""
+    return f"{route.key} {call.id} {call.name}" if "{" in route.path else route.key
 
 
 async def _body(request: web.Request, seconds: float) -> bytes:

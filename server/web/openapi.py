@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from server.core.errors import CODES
-from server.web import schemas
+from server.web import limits, schemas
 from server.web.bodies import FORM, JSON
 from server.web.problems import CONTENT_TYPE
 from server.web.route import Route
@@ -41,7 +41,7 @@ HEADERS: dict[str, dict[str, Any]] = {
 }
 _BELONG = {  # which headers come with which status, besides the request's id
     401: ("WWW-Authenticate",),
-    429: ("Retry-After", "RateLimit-Policy", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+    429: ("Retry-After", *limits.HEADERS),
     503: ("Retry-After",),
 }
 PARAMETERS: dict[str, dict[str, Any]] = {

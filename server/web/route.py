@@ -25,6 +25,10 @@ class Member:
     expires_at: int  # of the token, in milliseconds
 
 
+class Outdated(Exception):
+    """Raised by a `store` that finds that what was prepared no longer holds: it is prepared once more."""
+
+
 class Call:
     """One request on its way through the five steps."""
 

@@ -22,15 +22,15 @@ from tests.web.hostile import problem
 CHANGING = ("Date", "X-Request-ID", "Content-Length")  # the last one with the length of the request's number
 
 
-async def forge_of(served: Served, folder: Path, name: str = "ada") -> Forge:
+async def forge_of(served: Served, name: str = "ada") -> Forge:
     """A new member's tokens, and the secret that signed them."""
     session = await served.api.sign_up(name)
-    return Forge(session["access_token"], (folder / "foyer.key").read_text().strip(), session["refresh_token"])
+    return Forge(session["access_token"], served.secret, session["refresh_token"])
 
 
 @pytest.fixture
-async def forge(server: Served, tmp_path: Path) -> Forge:
-    return await forge_of(server, tmp_path)
+async def forge(server: Served) -> Forge:
+    return await forge_of(server)
 
 
 @pytest.fixture
@@ -234,8 +234,8 @@ async def _write(served: Served, sql: str, id_: int) -> None:
     await served.foyer.database.write(change)
 
 
-async def test_a_session_is_its_members_own(server: Served, forge: Forge, tmp_path: Path) -> None:
-    bob = await forge_of(server, tmp_path, "bob")
+async def test_a_session_is_its_members_own(server: Served, forge: Forge) -> None:
+    bob = await forge_of(server, "bob")
     assert bob.claims["sid"] != forge.claims["sid"]
     await ended(server, forge.with_claims(sid=bob.claims["sid"]))
     await ended(server, forge.with_claims(sub=bob.claims["sub"]))
@@ -248,15 +248,15 @@ async def test_another_servers_token_is_refused(serve: Serve, tmp_path: Path) ->
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         servers.append(await serve(None, tmp_path / name))
-        forges.append(await forge_of(servers[-1], tmp_path / name))
+        forges.append(await forge_of(servers[-1]))
     assert forges[0].claims["sub"] == forges[1].claims["sub"] and forges[0].claims["sid"] == forges[1].claims["sid"]
     await ended(servers[0], forges[1].token)
     await ended(servers[1], forges[0].token)
 
 
-async def test_a_changed_secret_ends_every_token(serve: Serve, tmp_path: Path) -> None:
+async def test_a_changed_secret_ends_every_token(serve: Serve) -> None:
     first = await serve()
-    forge = await forge_of(first, tmp_path)
+    forge = await forge_of(first)
     await first.stop()
     second = await serve({"auth.secret": "a new secret of more than 32 letters"})
     await ended(second, forge.token)

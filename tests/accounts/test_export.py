@@ -72,8 +72,7 @@ async def test_it_is_a_document_to_keep(server: Served) -> None:
 
 
 async def _columns(tx: Tx) -> dict[str, set[str]]:
-    return {table: {row["name"] for row in await tx.all(f"SELECT name FROM pragma_table_info('{table}')")}
-            for table in LEFT_OUT}
+    return {table: set(dict(await tx.one(f"SELECT * FROM {table}") or ())) for table in LEFT_OUT}
 
 
 async def test_every_column_about_a_member_is_in_it_or_left_out_for_a_reason(server: Served) -> None:

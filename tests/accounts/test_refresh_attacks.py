@@ -100,10 +100,9 @@ def seen(answer: Answer) -> tuple[Any, ...]:
 
 
 @pytest.fixture
-async def thief(server: Served, tmp_path: Path) -> Thief:
+async def thief(server: Served) -> Thief:
     ada, eve = await server.api.sign_up("ada"), await server.api.sign_up("eve")
-    secret = (tmp_path / "foyer.key").read_text().strip()
-    return Thief(ada["refresh_token"], ada["access_token"], eve["refresh_token"], secret)
+    return Thief(ada["refresh_token"], ada["access_token"], eve["refresh_token"], server.secret)
 
 
 async def test_every_attack_is_refused_with_one_answer(server: Served, thief: Thief, clock: HandClock,

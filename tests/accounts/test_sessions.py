@@ -1,6 +1,7 @@
 """Sessions: seen, ended, and what is over is over at once."""
 from __future__ import annotations
 
+import asyncio
 import re
 
 from tests.accounts.conftest import HandClock
@@ -114,3 +115,14 @@ async def test_a_password_is_not_changed_without_the_old_one(api: Api) -> None:
         problem(answer, status)
         assert answer.fields == fields
     assert await _login(api)
+
+
+async def test_a_change_that_comes_in_between_is_looked_at_again(api: Api) -> None:
+    """Whoever is overtaken between the proof of the password and the write proves it once more."""
+    token = (await api.sign_up("ada"))["access_token"]
+
+    async def change(new: str) -> int:
+        return (await api.post("/api/me/password", {"current": PASSWORD, "new": new}, token=token)).status
+    assert await asyncio.gather(*(change(PASSWORD) for _ in range(3))) == [204] * 3
+    assert sorted(await asyncio.gather(change(NEW), change(NEW))) == [204, 403]
+    await _login(api, password=NEW)

@@ -10,15 +10,18 @@ from server.accounts.tokens import Tokens
 from server.core.clock import DAY, MINUTE, now_ms
 from server.enrichment import queries as enrichment
 from server.posts import queries as posts
+from server.storage import Database
+from server.storage.postgres import open_postgres
 from server.storage.sqlite import open_database
 
 SECRET = "the benchmark's secret, 32 characters and more"
 TEXT = "A post of ordinary length, as people write them: two or three sentences and then it is over. " * 3
 
 
-async def fill(path: Path, members: int, post_count: int) -> list[str]:
-    """Writes members and posts (taken in turn by all); returns an access token for each member."""
-    database = await open_database(path)
+async def fill(place: Path | str, members: int, post_count: int) -> list[str]:
+    """Writes members and posts (taken in turn by all) into a SQLite file or the PostgreSQL of a URL; returns an access
+    token for each member."""
+    database: Database = await (open_database(place) if isinstance(place, Path) else open_postgres(place))
     grants = []
     for begin in range(0, members, 500):
         grants += await database.write(_members, begin, min(begin + 500, members))

@@ -74,11 +74,12 @@ def empty_handler(one_core: bool = True) -> Iterator[Server]:
 
 
 @contextmanager
-def foyer(database: Path, one_core: bool = True, program: Sequence[str] = ("run.py",),
+def foyer(database: Path | str, one_core: bool = True, program: Sequence[str] = ("run.py",),
           **environ: str) -> Iterator[Server]:
-    """A Foyer on the database, without limits."""
+    """A Foyer on the database (a SQLite file, or the URL of a PostgreSQL), without limits."""
     given = {"FOYER_AUTH_SECRET": SECRET, "FOYER_AUTH_ACCESS_MINUTES": "600", "FOYER_LIMITS_ENABLED": "no",
              "FOYER_AUTH_BCRYPT_COST": "4", **environ}
-    command = [sys.executable, *program, "serve", "--port", "0", "--database", f"sqlite:{database}"]
+    url = f"sqlite:{database}" if isinstance(database, Path) else database
+    command = [sys.executable, *program, "serve", "--port", "0", "--database", url]
     with _process(command, given, one_core) as server:
         yield server

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.docs.pages import ROOT
+from tests.support import ON_POSTGRES, database, variables
 
 SECONDS = 60
 # A call that is refused fails the example: what is written down must work. One that does not end by itself (-N, for a
@@ -49,7 +50,7 @@ class Live:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Runs a command in the folder."""
-        return subprocess.run(command, cwd=self.folder, env=environment(), capture_output=True, text=True,
+        return subprocess.run(command, cwd=self.folder, env=environment(self.folder), capture_output=True, text=True,
                               timeout=SECONDS, stdin=subprocess.DEVNULL)
 
     def shell(self, text: str) -> subprocess.CompletedProcess[str]:
@@ -64,11 +65,14 @@ class Live:
         self.process, self.url, self.stand_ins = _start(self.folder, self.url.rpartition(":")[2])
 
 
-def environment() -> dict[str, str]:
-    """A reader's: nothing set beforehand, but cheap password hashes, and our Python by its usual names."""
+def environment(folder: Path) -> dict[str, str]:
+    """A reader's: nothing set beforehand, but cheap password hashes, and our Python by its usual names. When the tests
+    run on PostgreSQL, the reader does, too."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FOYER_")}
     path = f"{Path(sys.executable).parent}:{kept.get('PATH', '')}"
-    return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "FOYER_AUTH_BCRYPT_COST": "4", "PYTHONUNBUFFERED": "1"}
+    where = variables(database(folder)) if ON_POSTGRES else {}
+    return {**kept, **where, "PATH": path, "PYTHONPATH": str(ROOT), "FOYER_AUTH_BCRYPT_COST": "4",
+            "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager
@@ -86,7 +90,7 @@ def live(folder: Path) -> Iterator[Live]:
 
 def _start(folder: Path, port: str) -> tuple[subprocess.Popen[str], str, str]:
     with open(folder / "server.log", "a", encoding="utf-8") as log:
-        process = subprocess.Popen([sys.executable, "run.py", "--port", port], cwd=folder, env=environment(),
+        process = subprocess.Popen([sys.executable, "run.py", "--port", port], cwd=folder, env=environment(folder),
                                    stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
     lines = [process.stdout.readline(), process.stdout.readline()]

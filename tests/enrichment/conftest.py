@@ -7,6 +7,7 @@ import pytest
 
 from server import serve as serving
 from server.providers.pacing import Clocks
+from server.storage import postgres
 from tests.enrichment.support import Ahead
 
 
@@ -19,4 +20,5 @@ def ahead(monkeypatch: pytest.MonkeyPatch) -> Ahead:
         monkeypatch.setattr(serving, name, partial(getattr(serving, name), clocks=clocks))
     for name in ("open_database", "Foyer"):
         monkeypatch.setattr(serving, name, partial(getattr(serving, name), clock=clock.now_ms))
+    monkeypatch.setattr(postgres, "open_postgres", partial(postgres.open_postgres, clock=clock.now_ms))
     return clock

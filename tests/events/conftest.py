@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from server.events import EventLog, Nudges
-from server.storage.sqlite import SqliteDatabase, open_database
+from server.storage import Database
 from tests.events.support import Log, Moment
+from tests.support import opened
 
 
 @pytest.fixture
@@ -17,14 +18,14 @@ def moment() -> Moment:
 
 
 @pytest.fixture
-async def database(tmp_path: Path, moment: Moment) -> AsyncIterator[SqliteDatabase]:
-    database = await open_database(tmp_path / "events.db", durability="normal", clock=moment)
+async def database(tmp_path: Path, moment: Moment) -> AsyncIterator[Database]:
+    database = await opened(tmp_path, clock=moment)
     yield database
     await database.close()
 
 
 @pytest.fixture
-async def log(database: SqliteDatabase, moment: Moment) -> Log:
+async def log(database: Database, moment: Moment) -> Log:
     made = Log(database, EventLog(Nudges()), moment)
     for number in range(1, 4):
         await made.add_member(number)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from server.core.clock import DAY
 from server.events import EventLog, Nudges
-from server.storage.sqlite import open_database
 from tests.events.support import Log, Moment
+from tests.support import opened
 
 MOST = 6
 STEPS = st.lists(st.one_of(
@@ -87,7 +87,7 @@ async def do(log: Log, name: str, argument: Any) -> None:
 
 async def compare(folder: Path, steps: list[tuple[str, Any]]) -> None:
     moment = Moment()
-    database = await open_database(folder / "events.db", durability="normal", clock=moment)
+    database = await opened(folder, clock=moment)
     try:
         log, model = Log(database, EventLog(Nudges()), moment), Model(moment.ms)
         await log.add_member(1)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from server.storage.sqlite import SqliteDatabase, open_database
+from server.storage import Database
 from tests.events.support import Moment
 from tests.jobs.support import Yard
+from tests.support import opened
 
 
 @pytest.fixture
@@ -17,14 +18,14 @@ def moment() -> Moment:
 
 
 @pytest.fixture
-async def database(tmp_path: Path, moment: Moment) -> AsyncIterator[SqliteDatabase]:
-    database = await open_database(tmp_path / "jobs.db", durability="normal", clock=moment)
+async def database(tmp_path: Path, moment: Moment) -> AsyncIterator[Database]:
+    database = await opened(tmp_path, clock=moment)
     yield database
     await database.close()
 
 
 @pytest.fixture
-async def yard(database: SqliteDatabase, moment: Moment) -> AsyncIterator[Yard]:
+async def yard(database: Database, moment: Moment) -> AsyncIterator[Yard]:
     made = Yard(database, moment)
     yield made
     await made.stop()

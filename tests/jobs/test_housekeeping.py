@@ -17,7 +17,7 @@ SESSION = """
     INSERT INTO sessions (user_id, nonce, generation, issued_at, device, address, created_at, expires_at)
     VALUES ($1, 'n', 1, 0, 'd', 'a', 0, $2)"""
 KEPT_ANSWER = """
-    INSERT INTO idempotency (scope, key, body_hash, status, answer, created_at) VALUES ('s', $1, 'h', 200, x'', $2)"""
+    INSERT INTO idempotency (scope, key, body_hash, status, answer, created_at) VALUES ('s', $1, 'h', 200, $3, $2)"""
 
 
 async def filled(yard: Yard) -> Log:
@@ -31,7 +31,7 @@ async def filled(yard: Yard) -> Log:
         for number, expires in enumerate((tx.now - 31 * DAY, tx.now - 29 * DAY, tx.now + DAY)):
             await tx.run(SESSION, 1 + number % 2, expires)
         for number, age in enumerate((25 * HOUR, 23 * HOUR, 0)):
-            await tx.run(KEPT_ANSWER, f"k{number}", tx.now - age)
+            await tx.run(KEPT_ANSWER, f"k{number}", tx.now - age, b"")
         await answers.remember_not_found(tx, "x", "clearbit")
         await answers.remember_claimed(tx, "y")
     await yard.database.write(fill)

@@ -1,6 +1,7 @@
 """`check` finds each invariant that is broken, and nothing in a database that is whole."""
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from server.ops import check
-from server.storage.inspection import inspect
-from tests.conftest import Serve
+from server.storage import postgres_connection
+from server.storage.inspection import Place, inspect, place_of
+from tests import postgres
 from tests.support import Served, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +40,7 @@ BREAKS: dict[str, str] = {
 }
 
 
-async def _lived(server: Served) -> Path:
+async def _lived(server: Served) -> Place:
     """A database in which something happened; the server is stopped."""
     api = server.api
     ada, bob = [(await api.sign_up(name))["access_token"] for name in ("ada", "bob")]
@@ -50,62 +52,78 @@ async def _lived(server: Served) -> Path:
         return states == ["found", "found"]
     await until(quiet)
     await server.stop()
-    assert server.settings.sqlite_file is not None
-    return server.settings.sqlite_file
+    return place_of(server.settings)
 
 
-async def _tried(serve: Serve, tmp_path: Path) -> Path:
-    return await _lived(await serve(None, tmp_path))
+def _run(place: Place) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FOYER_")}
+    given = {"FOYER_DATABASE_URL": place, "FOYER_AUTH_SECRET": 32 * "x"} if isinstance(place, str) \
+        else {"FOYER_DATABASE_URL": f"sqlite:{place}"}
+    return subprocess.run([sys.executable, str(ROOT / "run.py"), "check"], capture_output=True, text=True, timeout=30,
+                          cwd=ROOT, env={**kept, **given})
 
 
-def _run(path: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(ROOT / "run.py"), "check", "--database", f"sqlite:{path}"],
-                          capture_output=True,
-                          text=True, timeout=30, cwd=path.parent)
-
-
-async def test_a_whole_database(serve: Serve, tmp_path: Path) -> None:
-    path = await _tried(serve, tmp_path)
-    before = path.read_bytes()
-    done = _run(path)
+async def test_a_whole_database(server: Served) -> None:
+    place = await _lived(server)
+    before = server.stored()
+    done = _run(place)
     assert (done.returncode, done.stderr) == (0, "") and "invariants hold" in done.stdout
-    assert path.read_bytes() == before
+    assert server.stored() == before
 
 
 async def test_beside_a_running_server(server: Served) -> None:
-    assert server.settings.sqlite_file is not None
     await server.api.sign_up()
-    assert _run(server.settings.sqlite_file).returncode == 0
+    assert _run(place_of(server.settings)).returncode == 0
 
 
-async def test_each_break_is_found(serve: Serve, tmp_path: Path) -> None:
-    whole = (await _tried(serve, tmp_path)).read_bytes()
-    for words, statement in BREAKS.items():
-        path = tmp_path / "broken.db"
-        path.write_bytes(whole)
-        connection = sqlite3.connect(path, isolation_level=None)
-        assert connection.execute(statement).rowcount > 0, words
-        connection.close()
-        for rest in tmp_path.glob("broken.db-*"):
-            rest.unlink()
-        if words == "points at a row":
-            continue
-        lines = inspect(path, check.broken)
-        assert any(words in line for line in lines), (words, lines)
-
-
-async def test_a_broken_one_ends_with_1_and_a_line(serve: Serve, tmp_path: Path) -> None:
-    path = await _tried(serve, tmp_path)
+def _broken_copy(whole: bytes, folder: Path, statement: str) -> list[str]:
+    """What is found in a file after the statement."""
+    path = folder / "broken.db"
+    path.write_bytes(whole)
     connection = sqlite3.connect(path, isolation_level=None)
-    for words in ("like_count", "points at a row"):
-        connection.execute(BREAKS[words])
+    assert connection.execute(statement).rowcount > 0, statement
     connection.close()
-    done = _run(path)
+    for rest in folder.glob("broken.db-*"):
+        rest.unlink()
+    return inspect(path, check.broken)
+
+
+async def _broken_inside(url: str, statement: str) -> list[str]:
+    """What is found in a transaction after the statement, with nothing in its way; it is taken back."""
+    async with postgres_connection.connected(url) as (connection, tx):
+        await connection.execute("BEGIN")
+        for row in await tx.all("SELECT conrelid::regclass::text AS t, conname FROM pg_constraint WHERE contype = 'f'"):
+            await tx.run(f"ALTER TABLE {row['t']} DROP CONSTRAINT {row['conname']}")
+        assert await tx.run(statement) > 0, statement
+        return await check.broken(tx)
+
+
+async def test_each_break_is_found(server: Served, tmp_path: Path) -> None:
+    place = await _lived(server)
+    whole = place.read_bytes() if isinstance(place, Path) else b""
+    for words, statement in BREAKS.items():
+        if words != "points at a row":
+            lines = _broken_copy(whole, tmp_path, statement) if isinstance(place, Path) \
+                else await _broken_inside(place, statement)
+            assert any(words in line for line in lines), (words, lines)
+
+
+async def test_a_broken_one_ends_with_1_and_a_line(server: Served) -> None:
+    place = await _lived(server)
+    if isinstance(place, Path):
+        connection = sqlite3.connect(place, isolation_level=None)
+        for words in ("like_count", "points at a row"):
+            connection.execute(BREAKS[words])
+        connection.close()
+    else:  # which lets nobody point at a row that is not there
+        postgres.execute(BREAKS["like_count"], place)
+    done = _run(place)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert any("like_count" in line and "post 1" in line for line in done.stdout.splitlines())
-    assert any("points at a row of users" in line for line in done.stdout.splitlines())
+    assert isinstance(place, str) or any("points at a row of users" in line for line in done.stdout.splitlines())
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("content", [None, b"", b"no database at all, but long enough to be taken for one" * 100])
 def test_what_is_no_database_ends_with_2(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "some.db"

@@ -19,6 +19,7 @@ from tests.proofs.processes import Stage, sandbox, staged
 from tests.storage.test_full_disk import Writer, limit_pages
 from tests.support import PASSWORD, Answer, Api, Served, frame, until
 
+pytestmark = pytest.mark.sqlite
 HEALED = 10.0  # seconds
 ANSWER = 1.0  # how long the provider takes
 TITLE = {"title": "A title", "text": "x" * 1000}

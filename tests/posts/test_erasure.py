@@ -113,7 +113,8 @@ async def _run(served: Served, sql: str, *args: Any) -> list[tuple[Any, ...]]:
 
 async def test_a_like_knows_the_event_that_tells_of_it(crowd: Crowd) -> None:
     rows = await _run(crowd.served, """
-        SELECT count(*), sum(e.data LIKE '%"post_id":' || l.post_id || ',"by":{"id":' || l.user_id || ',%')
+        SELECT count(*), count(CASE WHEN e.data LIKE '%"post_id":' || l.post_id || ',"by":{"id":' || l.user_id || ',%'
+            THEN 1 END)
         FROM likes l JOIN posts p ON p.id = l.post_id JOIN events e ON e.user_id = p.author_id AND e.seq = l.told""")
     likes = await _run(crowd.served, "SELECT count(*) FROM likes")
     assert rows == [(*likes[0], *likes[0])] and likes[0][0] > 20

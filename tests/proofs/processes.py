@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support import database, variables
+
 RUN = Path(__file__).resolve().parents[2] / "run.py"
 READY = "Foyer is ready at "
 SANDBOX_READY = "# The stand-ins are ready at "
@@ -67,11 +69,11 @@ async def ready(process: Process, sentence: str, began: float) -> Process:
 
 
 class Stage:
-    """One database file, the settings of its server, and the server of the moment."""
+    """One database, the settings of its server, and the server of the moment."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str], port: int = 0) -> None:
         self.file, self.log = folder / "foyer.db", folder / "log"
-        self.environ = {"FOYER_AUTH_BCRYPT_COST": "4", "FOYER_LIMITS_ENABLED": "no",
+        self.environ = {**variables(database(folder)), "FOYER_AUTH_BCRYPT_COST": "4", "FOYER_LIMITS_ENABLED": "no",
                         "FOYER_ENRICHMENT_FIRST_RETRY": "50 ms", "FOYER_ENRICHMENT_LONGEST_RETRY": "200 ms",
                         "FOYER_ENRICHMENT_ATTEMPTS": "30", **environ}
         self.port = port
@@ -81,7 +83,7 @@ class Stage:
     async def spawn(self) -> Process:
         """A server that may not be ready yet."""
         self.server = await spawn("serve", "--host", "127.0.0.1", "--port", str(self.port),
-                                  "--database", f"sqlite:{self.file}", environ=self.environ, log=self.log)
+                                  environ=self.environ, log=self.log)
         return self.server
 
     async def start(self) -> Process:
@@ -93,7 +95,7 @@ class Stage:
 
     async def check(self) -> str:
         """Runs `run.py check`, which must find nothing; what it printed."""
-        process = await spawn("check", "--database", f"sqlite:{self.file}", log=self.log)
+        process = await spawn("check", environ=self.environ, log=self.log)
         printed, _ = await process.handle.communicate()
         assert process.handle.returncode == 0, printed.decode()
         return printed.decode().strip()

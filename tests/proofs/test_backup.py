@@ -117,6 +117,7 @@ async def in_its_place(stage: Stage, kept: Kept, book: Book) -> list[str]:
 
 
 @pytest.mark.long
+@pytest.mark.sqlite
 async def test_backups_under_load(tmp_path: Path) -> None:
     rng, book = chance(), Book()
     async with staged(tmp_path, ENVIRON) as stage:

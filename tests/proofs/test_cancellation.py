@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from server.storage import Tx
+from server.storage.postgres import PostgresDatabase
 from server.storage.sqlite import SqliteDatabase, open_database
 from tests.proofs.processes import chance
 from tests.support import Api, Served, until
@@ -146,14 +147,32 @@ async def test_handlers_that_are_cancelled(server: Served, monkeypatch: pytest.M
     await _nothing_lost(server, token, acknowledged)
 
 
-async def _nothing_lost(server: Served, token: str, acknowledged: dict[int, int]) -> None:
+async def _nothing_under_way(server: Served) -> None:
     database = server.foyer.database
-    assert isinstance(database, SqliteDatabase)
+    if isinstance(database, SqliteDatabase):
+        await until(lambda: not database.waiting["write"])
+        # One more write stands behind all others, so that none can be under way.
+        await database.write(_nothing)
+        assert not database.in_transaction()
+    elif isinstance(database, PostgresDatabase):
+        await until(lambda: not database._tasks)
+        assert await database.read(_open_transactions) == 0
+
+
+async def _nothing(tx: Tx) -> None:
+    """Changes nothing."""
+
+
+async def _open_transactions(tx: Tx) -> int:
+    return int(await tx.value("""
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()"""))
+
+
+async def _nothing_lost(server: Served, token: str, acknowledged: dict[int, int]) -> None:
     for id_, number in acknowledged.items():
         assert (await server.api.get(f"/api/posts/{id_}")).data["title"] == f"post {number}"
-    await until(lambda: not database.waiting["write"])
-    # One more write stands behind all others, so that none can be under way.
+    await _nothing_under_way(server)
     await server.api.write_post(token)
-    assert not database.in_transaction()
     me = (await server.api.get("/api/me", token=token)).data
     assert len(acknowledged) < me["post_count"] <= THROUGH_HTTP + 1

@@ -60,7 +60,7 @@ async def judge(api: Api, book: Book) -> None:
     """The whole proof, on the server that was not killed."""
     audit = Audit(api, book)
     for member in book.members:
-        await until(partial(audit.ended, member), 60)
+        await until(partial(audit.ended, member), 100)  # where others may be working, a lease of 60 s ends first
     await audit.everything()
     for member in book.members:
         await audit.told(member)

@@ -235,7 +235,7 @@ async def test_everybody_is_told_once_and_in_order(tmp_path: Path) -> None:
             for person in people:
                 group.create_task(person.live())
             enriched = [await _count_after_kill(stage, session, rng, people) for _ in range(KILLS)]
-            await until(lambda: all(person.enriched for person in people), 60)
+            await until(lambda: all(person.enriched for person in people), 100)
             town.over.set()
         for person in people:
             await person.judge()

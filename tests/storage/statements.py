@@ -14,7 +14,8 @@ from typing import Any
 _PIECE = re.compile(r"\b(SELECT|INSERT INTO|DELETE FROM|UPDATE \w+ SET|FROM \w+|WHERE|VALUES|ORDER BY|LIMIT|PRAGMA)\b")
 ROOT = Path(__file__).resolve().parents[2]
 TX = ("one", "all", "value", "run")
-RAW = ("execute", "executemany", "executescript", "execute_fetchall", "execute_insert")
+RAW = ("execute", "executemany", "executescript", "execute_fetchall", "execute_insert",  # and PostgreSQL's:
+       "fetch", "fetchrow", "fetchval")
 DATA = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH|REPLACE)\b")
 SQL = re.compile(DATA.pattern + r"|\s*(PRAGMA|BEGIN|COMMIT|ROLLBACK|SAVEPOINT|RELEASE|CREATE|ALTER|DROP|VACUUM|ATTACH"
                  r"|DETACH|ANALYZE|REINDEX|EXPLAIN)\b")

@@ -15,6 +15,8 @@ from server.storage import Tx, connection
 from server.storage.sqlite import open_database
 from tests.storage.things import together
 
+pytestmark = pytest.mark.sqlite
+
 
 def test_aiosqlite_keeps_its_queue_and_thread_where_we_look() -> None:
     made = aiosqlite.Connection(lambda: None, iter_chunk_size=64)  # type: ignore[arg-type, return-value]
@@ -79,6 +81,14 @@ async def test_a_thread_of_our_own_serves_when_the_queue_has_moved(tmp_path: Pat
     await database.close()
 
 
-async def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[connection.Connection] = []
+
+    class Seen(connection.Connection):
+        def __init__(self, path: Path, pragmas: tuple[str, ...]) -> None:
+            super().__init__(path, pragmas)
+            made.append(self)
+    monkeypatch.setattr(connection, "Connection", Seen)
     with pytest.raises(connection.sqlite.OperationalError):
         await connection.opened(tmp_path / "nowhere" / "some.db", ())
+    assert made[0].stopped is not None and made[0].stopped.done()  # its thread does not speak to a loop that is gone

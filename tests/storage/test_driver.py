@@ -14,6 +14,7 @@ import pytest
 
 from server.storage import driver
 
+pytestmark = pytest.mark.sqlite
 ROOT = Path(__file__).resolve().parents[2]
 
 # In a process of its own, because the driver is chosen when `connection` is imported.

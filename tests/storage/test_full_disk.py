@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from server.core.errors import StorageUnavailable
 from server.storage import Tx
@@ -15,6 +16,7 @@ from tests.proofs.processes import Stage, staged
 from tests.storage.things import add, groups, ids, together
 from tests.support import PASSWORD, Answer, Api, Served, until
 
+pytestmark = pytest.mark.sqlite
 LARGE = 200_000
 ROOM = 200_000  # what the disk still has when it is about to be full
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
+
 from server.core.errors import Problem
 from server.storage import Tx
 from server.storage.connection import sqlite
 from server.storage.sqlite import SqliteDatabase
 from tests.storage.things import Wrong, add, add_then_raise, groups, ids, together
 
+pytestmark = pytest.mark.sqlite
 EACH = 10
 
 

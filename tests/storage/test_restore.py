@@ -21,6 +21,7 @@ from tests.proofs.processes import RUN
 from tests.storage.lived import dump, epoch, files, lived, names, unfinished, value
 from tests.storage.test_backup import run
 
+pytestmark = pytest.mark.sqlite
 LEFT_BEHIND = """
     INSERT INTO users (username, username_key, email, email_key, email_status, password_hash, referral_code, created_at)
     VALUES ('last', 'last', 'l', 'l', 'valid', '', 'l', 1)"""

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from server.storage.lock import only_one
 from server.storage.sqlite import open_database
 from tests.proofs.processes import chance, pause, spawn, staged
 
+pytestmark = pytest.mark.sqlite
 KILLS = 6
 
 
@@ -81,6 +84,55 @@ async def test_a_step_that_fails_leaves_the_older_schema(tmp_path: Path, monkeyp
             await open_database(tmp_path / "foyer.db")
     assert tables(tmp_path / "foyer.db") == before
     await (await open_database(tmp_path / "foyer.db")).close()
+
+
+async def test_a_database_is_made_for_its_owner_only(tmp_path: Path) -> None:
+    there = tmp_path / "there.db"
+    there.touch()
+    there.chmod(0o640)
+    before = os.umask(0)
+    try:
+        for name, mode in (("foyer.db", 0o600), ("there.db", 0o640)):
+            database = await open_database(tmp_path / name)
+            found = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob(f"{name}*")}
+            await database.close()
+            assert found == dict.fromkeys((name, f"{name}-wal", f"{name}-shm"), mode)
+    finally:
+        os.umask(before)
+
+
+async def test_to_open_it_once_more_lets_go_of_no_lock(tmp_path: Path) -> None:
+    """POSIX takes back all locks of a process on a file when it closes that file once."""
+    database = await open_database(tmp_path / "foyer.db")
+    before = locks(tmp_path / "foyer.db")
+    again = await open_database(tmp_path / "foyer.db")
+    assert before and before <= locks(tmp_path / "foyer.db")
+    await again.close()
+    await database.close()
+
+
+def locks(file: Path) -> set[str]:
+    """The locks that this process holds on the file, as the kernel tells."""
+    wanted = f" {os.getpid()} ", f":{file.stat().st_ino} "
+    return {line.partition(": ")[2] for line in Path("/proc/locks").read_text().splitlines()
+            if all(word in line for word in wanted)}
+
+
+async def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    line = re.escape(f"[database] url: there is no folder {tmp_path / 'some'}; expected sqlite:FILE in a folder")
+    with pytest.raises(ConfigError, match=line), only_one(tmp_path / "some" / "foyer.db"):
+        pass
+    with pytest.raises(ConfigError, match=line):
+        await open_database(tmp_path / "some" / "foyer.db")
+
+
+async def test_a_folder_that_cannot_be_used_is_said_why(tmp_path: Path) -> None:
+    (tmp_path / "some").write_text("no folder")
+    line = rf"^\[database\] url: {tmp_path}/some/foyer.db(.lock)? cannot be opened: Not a directory; expected .*folder"
+    with pytest.raises(ConfigError, match=line), only_one(tmp_path / "some" / "foyer.db"):
+        pass
+    with pytest.raises(ConfigError, match=line):
+        await open_database(tmp_path / "some" / "foyer.db")
 
 
 async def test_not_a_database(tmp_path: Path) -> None:

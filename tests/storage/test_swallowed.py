@@ -10,6 +10,7 @@ import pytest
 from server.core.errors import StorageUnavailable
 from server.storage.sqlite import open_database
 
+pytestmark = pytest.mark.sqlite
 INSERT = "INSERT INTO schedules (name, every_ms, next_at) VALUES ($1, 1, 1)"
 
 

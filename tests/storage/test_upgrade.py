@@ -11,6 +11,7 @@ from server.storage import Tx, inspection, schema
 from server.storage.connection import sqlite
 from server.storage.sqlite import open_database
 
+pytestmark = pytest.mark.sqlite
 FOLDER = Path(__file__).parent
 OLDER = range(1, schema.VERSION)
 EVENT = '{"post_id":%d,"by":{"id":%d,"username":"%s"},"like_count":1}'

@@ -16,6 +16,7 @@ from tests.storage.test_full_disk import limit_pages
 from tests.storage.things import add, ids
 from tests.support import until
 
+pytestmark = pytest.mark.sqlite
 SECONDS = 0.02
 
 

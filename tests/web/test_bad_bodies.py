@@ -13,6 +13,7 @@ from server.web.route import Route
 from tests.support import PASSWORD, Answer, Api, Served
 from tests.web.hostile import BAD_VALUES, BROKEN_BODIES, FORM, JSON, body_with, problem
 
+TAKEN = ("application/json", "application/x-www-form-urlencoded")
 GOOD: dict[str, dict[str, Any]] = {
     "POST /api/signup": {"username": "grace", "email": "grace@example.org", "password": PASSWORD},
     "POST /api/login": {"username": "ada", "password": PASSWORD},
@@ -122,6 +123,12 @@ async def test_other_content_types(door: Door) -> None:
         for kind in ("text/plain", "application/xml", "multipart/form-data; boundary=x", "garbage", ""):
             answer = await door.send(route, b'{"a": 1}', {"Content-Type": kind})
             assert problem(answer, 415) == "unsupported_media_type", (route.key, kind)
+            assert all(taken in answer.body["detail"] and taken in answer.headers["Accept"] for taken in TAKEN)
+
+
+async def test_whoever_sends_nothing_is_told_what_to_send(door: Door) -> None:
+    answer = await door.api.post("/api/login")
+    assert problem(answer, 400) == "malformed" and all(taken in answer.body["detail"] for taken in TAKEN)
 
 
 async def test_a_charset_or_a_capital_in_the_content_type_does_no_harm(door: Door) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from aiohttp.http import RawRequestMessage
 
+from server.accounts.queries import hold
 from server.storage import Tx
 from server.web import protocol
 from server.web.express import Express
 from server.web.heads import LONGEST, Heads
 from tests.conftest import Serve
-from tests.support import Answer, Served, until
+from tests.enrichment.support import settled
+from tests.support import ON_POSTGRES, Answer, Served, until
 
 LONG_WAY = {"X-Long-Way": "please"}  # a header that the lane does not know
 
@@ -105,6 +107,7 @@ READS = ("/api/posts", "/api/posts?limit=1", "/api/posts?sort=likes&limit=2", "/
 @pytest.mark.parametrize("path", READS)
 async def test_a_read_is_answered_the_same(server: Served, lane: Lane, path: str) -> None:
     ada, bob = [await server.api.sign_up(name) for name in ("ada", "bob")]
+    await settled(server)
     for number in range(3):
         await server.api.write_post(ada["access_token"], f"Number {number}")
     await server.api.call("PUT", "/api/posts/1/like", token=bob["access_token"])
@@ -134,6 +137,7 @@ async def test_a_write_is_answered_the_same(serve: Serve, lane: Lane, tmp_path_f
     for headers in (LONG_WAY, {}):
         server = await serve(folder=tmp_path_factory.mktemp("one"))
         ada, bob = [await server.api.sign_up(name) for name in ("ada", "bob")]
+        await settled(server)
         for member in (ada, bob):
             await server.api.write_post(member["access_token"])
         token, options = ada["access_token"], {} if body is None else {"json": body}
@@ -274,8 +278,12 @@ async def test_a_stop_waits_for_the_answer(serve: Serve, lane: Lane) -> None:
         entered = asyncio.Event()
 
         async def slow(tx: Tx) -> None:
+            await hold(tx, 1)
             loop.call_soon_threadsafe(entered.set)
-            asyncio.run_coroutine_threadsafe(gate.wait(), loop).result(5)
+            if ON_POSTGRES:
+                await gate.wait()
+            else:
+                asyncio.run_coroutine_threadsafe(gate.wait(), loop).result(5)
         held = asyncio.create_task(server.foyer.database.write(slow))
         await entered.wait()
         line.writer.write(write)

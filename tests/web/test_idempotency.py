@@ -5,8 +5,14 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from server.app import Foyer
+from server.storage import Tx
+from server.web.route import Answer as Given
+from server.web.route import Call, Route
+from tests import answers
 from tests.conftest import Serve
 from tests.support import PASSWORD, Answer, Api, Served
 from tests.web.hostile import problem
@@ -85,6 +91,32 @@ async def test_another_route_or_member_has_keys_of_its_own(api: Api) -> None:
     assert (await api.post("/api/events/ack", {"seq": 0}, token=ada["access_token"], headers=KEY)).status == 204
 
 
+class Note(msgspec.Struct):
+    """What a route of this test gives."""
+
+    about: str
+
+
+async def _note(tx: Tx, call: Call, prepared: None) -> Given:
+    return Given(Note(f"{call.id} {call.name}"))
+
+
+NOTES = [Route("POST", "/api/posts/{id}/notes", "A note", "member", Note, store=_note),
+         Route("POST", "/api/users/{username}/notes", "A note", "open", Note, store=_note)]
+
+
+async def test_what_the_path_says_belongs_to_the_key(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    routes = Foyer._routes
+    monkeypatch.setattr(Foyer, "_routes", lambda foyer: [*routes(foyer), *NOTES])
+    server = await serve()
+    token = (await server.api.sign_up())["access_token"]
+    for path, about in (("posts/1", "1 "), ("posts/2", "2 "), ("posts/1", "1 "), ("users/ada", "0 ada"),
+                        ("users/bob", "0 bob"), ("users/ada", "0 ada")):
+        monkeypatch.setitem(answers.NOT_OF_THE_API, f"/api/{path}/notes", "made here")
+        answer = await server.api.post(f"/api/{path}/notes", token=token, headers=KEY)
+        assert answer.data == {"about": about}
+
+
 async def test_on_open_routes_another_body_is_another_request(api: Api) -> None:
     first = await api.post("/api/signup", GRACE, headers=KEY)
     other = await api.post("/api/signup", {**GRACE, "username": "hopper", "email": "h@example.org"}, headers=KEY)
@@ -143,13 +175,13 @@ async def test_what_failed_on_our_side_is_not_kept(serve: Serve) -> None:
     assert answer.status in (201, 503)
 
 
-async def test_no_token_and_no_password_stands_in_the_database(server: Served, tmp_path: Path) -> None:
+async def test_no_token_and_no_password_stands_in_the_database(server: Served) -> None:
     data = (await server.api.post("/api/signup", GRACE, headers=KEY)).data
     pair = (await server.api.post("/api/token/refresh", {"refresh_token": data["refresh_token"]}, headers=KEY)).data
     await server.stop()
-    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.name.startswith("foyer.db"))
+    stored = b"".join(server.stored().values())
     for secret in (PASSWORD, data["access_token"], data["refresh_token"], pair["access_token"], pair["refresh_token"],
-                   (tmp_path / "foyer.key").read_text().strip()):
+                   server.secret):
         assert secret.encode() not in stored and secret.split(".")[-1].encode() not in stored
 
 

@@ -211,6 +211,42 @@ async def test_an_account_is_guarded_from_everywhere_but_not_from_its_owner(
     assert (await server.api.post("/api/login", right, **home)).status == 200
 
 
+async def test_the_owner_of_an_account_is_known_by_the_whole_of_their_network(
+        serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.accounts.routes.FROM_ANYWHERE", Rate(2, 3600))
+    server = await serve({**BEHIND, "limits.login": "1000/minute"})
+    home = {"headers": {"X-Forwarded-For": "2001:db8:0:1::1"}}
+    body = {"username": "ada", "email": "ada@example.org", "password": PASSWORD}
+    assert (await server.api.post("/api/signup", body, **home)).status == 201
+    for number in range(2):
+        problem(await _fail(server, headers={"X-Forwarded-For": f"2001:db8:0:{number + 5}::1"}), 401)
+    right = {"username": "ada", "password": PASSWORD}
+    for address, status in (("2001:db8:0:1:ffff::9", 200), ("2001:db8:0:2::1", 429)):
+        answer = await server.api.post("/api/login", right, headers={"X-Forwarded-For": address})
+        assert answer.status == status, address
+
+
+async def test_changes_of_the_address_are_counted_like_sign_ups(serve: Serve) -> None:
+    server = await serve({**BEHIND, "limits.signup": "2/hour", "sandbox.mode": "on", "limits.exempt": ""})
+    server.foyer.limiter.is_exempt = lambda _: False  # with stand-ins loopback is
+    tokens = [(await server.api.sign_up(name))["access_token"] for name in ("ada", "bob")]
+
+    async def change(token: str, email: str, address: str = "1.1.1.1") -> Answer:
+        return await server.api.call("PATCH", "/api/me", json={"email": email, "name": "Ada"}, token=token,
+                                     headers={"X-Forwarded-For": address})
+    assert (await change(tokens[0], "first@example.org")).status == 200
+    for _ in range(3):  # these ask nobody
+        assert (await change(tokens[0], "first@example.org")).status == 200
+        problem(await change(tokens[0], "bob@example.org"), 409)
+    problem(await change(tokens[0], "second+disposable@example.org"), 422)
+    asked = await server.api.calls(server.sandbox, "hunter")
+    for number in range(3):
+        refused(await change(tokens[0], f"third{number}@example.org", f"2.2.2.{number}"), "signup")
+    assert await server.api.calls(server.sandbox, "hunter") == asked
+    assert (await server.api.call("PATCH", "/api/me", json={"name": "Augusta"}, token=tokens[0])).status == 200
+    assert (await change(tokens[1], "bobs@example.org")).status == 200
+
+
 async def test_a_made_up_address_is_not_believed(serve: Serve) -> None:
     server = await serve({**ALONE, "limits.login": "3/minute"})
     for number in range(3):

@@ -24,7 +24,7 @@ import pytest
 
 from server.web.patience import Crowd, Patience, as_files_allow
 from tests.proofs.processes import READY, Process, ready
-from tests.support import Api, until
+from tests.support import Api, database, until
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = b"Host: foyer.test\r\n"
@@ -143,7 +143,7 @@ async def target(tmp_path: Path) -> AsyncIterator[Start]:
             log = stack.enter_context(open(tmp_path / "log", "wb"))
             began = time.monotonic()
             handle = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.web.impatient", json.dumps(patience), f"sqlite:{tmp_path / 'foyer.db'}",
+                sys.executable, "-m", "tests.web.impatient", json.dumps(patience), json.dumps(database(tmp_path)),
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
             process = Process(handle)
             stack.push_async_callback(process.kill)

@@ -159,6 +159,26 @@ async def test_without_a_proper_upgrade_it_is_a_problem(headers: dict[str, str],
     assert (await served.api.post("/ws")).status == 405
 
 
+async def test_what_is_measured_is_how_long_the_opening_takes(
+        served: Served, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[float] = []
+
+    def count(route: str, status: int, seconds: float) -> None:
+        if (route, status) == ("GET /ws", 101):
+            counted.append(seconds)
+    monkeypatch.setattr(served.foyer.metrics.requests, "count", count)
+    began = asyncio.get_running_loop().time()
+    socket = await opened(served, session, after=1)
+    took = asyncio.get_running_loop().time() - began
+    assert len(counted) == 1 and counted[0] <= took  # while it is open
+    await socket.send_json({"type": "resume", "after": 0})
+    await numbers(socket, 1)
+    assert await close_code(await served.socket(headers={"Origin": "http://evil.example"})) == 4403
+    await socket.close()
+    await quiet(served)
+    assert len(counted) == 2
+
+
 async def test_one_socket_too_many(serve: Serve) -> None:
     served = await serve({"sandbox.mode": "off"})
     ada, bob = [await served.api.sign_up(name) for name in ("ada", "bob")]

@@ -8,6 +8,8 @@ import tempfile
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from tests.support import database
+
 SECONDS = 30.0  # for a start or a stop; the usual is a tenth of a second
 GIVEN = {"limits.enabled": "no", "enrichment.first_retry": "5 ms", "enrichment.longest_retry": "20 ms",
          "enrichment.attempts": "50"}
@@ -21,7 +23,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.url = self.sandbox = ""
         self._pipe, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_run, args=(theirs, str(folder)), daemon=True)
+        self._process = _CONTEXT.Process(target=_run, args=(theirs, str(folder), database(folder)), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -90,19 +92,19 @@ def complaints(folder: Path) -> list[str]:
     return [line for line in lines if "Traceback" in line or line.startswith(("ERROR", "CRITICAL"))]
 
 
-def _run(pipe: Connection, folder: str) -> None:
+def _run(pipe: Connection, folder: str, given: dict[str, str]) -> None:
     import uvloop
     logging.basicConfig(filename=Path(folder) / "log", format="%(levelname)s %(name)s %(message)s")
-    uvloop.run(_serve(pipe, Path(folder)))
+    uvloop.run(_serve(pipe, Path(folder), given))
 
 
-async def _serve(pipe: Connection, folder: Path) -> None:
+async def _serve(pipe: Connection, folder: Path, given: dict[str, str]) -> None:
     from server.serve import running
     from tests.support import settings
     stop = asyncio.Event()
     # Also when our parent is gone: then the pipe ends.
     asyncio.get_running_loop().add_reader(pipe.fileno(), stop.set)
-    async with running(settings(folder, GIVEN)) as server:
+    async with running(settings(folder, {**GIVEN, **given})) as server:
         assert server.sandbox is not None
         pipe.send((server.url, server.sandbox.url))
         await stop.wait()

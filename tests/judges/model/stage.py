@@ -12,7 +12,7 @@ import uvloop
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from server.ops import check
-from server.storage.inspection import faults, inspect
+from server.storage.inspection import faults, inspect, place_of
 from tests.judges.model import processes
 from tests.judges.model.accounts import ChangeMe, ChangePassword, SignUp, session_of
 from tests.judges.model.afresh import Seen, Witness, after_a_storm, asked, caller_by, everything, settle, witness
@@ -21,7 +21,7 @@ from tests.judges.model.operations import Caller, Operation
 from tests.judges.model.reading import ReadFeed
 from tests.judges.model.serial import Asked, explained
 from tests.judges.model.world import World
-from tests.support import Answer, Api
+from tests.support import Answer, Api, settings
 
 JOURNAL = 60  # lines that are told of a failure
 
@@ -207,8 +207,9 @@ class Stage(RuleBasedStateMachine):
         await self.api.session.close()
 
     def _inspect(self) -> None:
-        file = self.place.folder / "foyer.db"
-        assert not inspect(file, faults) + inspect(file, check.broken)
+        place = place_of(settings(self.place.folder))
+        assert not inspect(place, check.broken)
+        assert isinstance(place, str) or not inspect(place, faults)
         assert not processes.complaints(self.place.folder)
 
 

@@ -1,0 +1,134 @@
+"""What stands in a database of either kind, found without the program's help."""
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from server.storage import copying, inspection, schema
+from server.storage.inspection import Place
+from server.storage.postgres import open_postgres
+from tests.proofs.processes import RUN
+from tests.storage.filled import Filled
+from tests.storage.lived import lived
+
+SECRET = {"FOYER_AUTH_SECRET": "a secret of all processes, 32 or more"}
+NUMBERED = ("users", "sessions", "posts", "events", "jobs")
+# What is not in a database in which little has happened, with texts that not everybody sorts alike.
+MORE = """
+INSERT INTO schedules VALUES ('a', 1, -5), ('B', 2, 9007199254740991), ('_', 3, 0), ('é', 4, 0), ('', 1, 1);
+INSERT INTO schedules VALUES ('🎉', 1, 1), ('a b', 1, 1), ('a-b', 1, 1), ('ﬁ', 1, 1);
+INSERT INTO idempotency VALUES ('s', 'Z', '', 200, NULL, x'00ff0a', 1, 1), ('s', 'a', 'h', 200, '', x'', 1, NULL);
+INSERT INTO idempotency VALUES ('S', 'ä', '', 200, 'NULL', CAST('text' AS BLOB), 1, 2);
+INSERT INTO provider_answers VALUES ('x', 'hunter', 'not_found', 5), ('x', '*', 'claimed', 5);
+INSERT INTO allowances VALUES ('signup', '::1', 5), ('signup', 'ä', 6), ('signup', 'Z', 6), ('login', '', 0);
+INSERT INTO mentions VALUES (1, 2, 3, 4), (1, 2, 1, 4), (2, 1, 1, 4);
+INSERT INTO jobs (id, kind, key, body, state, run_at, created_at) VALUES (70, 'k', '1', '{}', 'ready', 1, 1);
+INSERT INTO events (user_id, seq, type, at, data) VALUES (1, 1, 'x', 1, '{"a": "\\u0000 \\\\ ''"}');
+UPDATE users SET event_seq = 1, bio = 'Ünïcödé 🎉' || char(10, 9, 13) || ' "quoted" \\N \\.', name = '' WHERE id = 1;
+DELETE FROM posts WHERE id > 6;
+DELETE FROM likes WHERE post_id > 6;
+DELETE FROM users WHERE username = 'last';
+UPDATE users SET post_count = (SELECT count(*) FROM posts WHERE author_id = users.id);
+UPDATE posts SET like_count = (SELECT count(*) FROM likes WHERE post_id = posts.id);
+"""
+
+
+def busy(path: Path) -> Path:
+    """A SQLite file with something in each table, and with ids of what is gone."""
+    lived(path, "ada", "bob", "eve", "last")
+    with inspection.opened(path) as raw:
+        raw.execute("PRAGMA foreign_keys=ON")
+        raw.executescript(MORE)
+    return path
+
+
+def many(path: Path) -> Path:
+    """A database with some thousand rows in each table that grows."""
+    made = Filled(path)
+    made.raw.execute("INSERT INTO meta VALUES (1, ?, 'e')", (schema.VERSION,))
+    made.raw.close()
+    return path
+
+
+async def start_once(url: str) -> None:
+    """Makes the tables, as a start of a server does."""
+    await (await open_postgres(url)).close()
+
+
+def copy(source: Place, target: Place) -> list[str]:
+    """What is said about each table."""
+    said: list[str] = []
+    copying.copy(source, target, said.append)
+    return said
+
+
+def asked(url: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
+    """What comes of work on a connection of its own."""
+    async def ask() -> Any:
+        connection = await asyncpg.connect(url)
+        try:
+            return await work(connection)
+        finally:
+            await connection.close()
+    return asyncio.run(ask())
+
+
+def rows(place: Place) -> dict[str, list[dict[str, Any]]]:
+    """All rows of all tables that the database itself knows, but for the epoch."""
+    if isinstance(place, Path):
+        with inspection.opened(place) as raw:
+            names = [row[0] for row in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'"
+                                                   " AND name NOT LIKE 'sqlite_%'")]
+            found = {name: [dict(row) for row in raw.execute(f"SELECT * FROM {name}")] for name in names}
+    else:
+        async def read(connection: Any) -> dict[str, list[dict[str, Any]]]:
+            names = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            return {name: [dict(row) for row in await connection.fetch(f"SELECT * FROM {name}")] for name, in names}
+        found = asked(place, read)
+    for row in found.get("meta", ()):
+        del row["epoch"]
+    return {name: sorted(each, key=lambda row: repr(sorted(row.items()))) for name, each in found.items()}
+
+
+def epoch_of(url: str) -> str:
+    """The epoch of a PostgreSQL database."""
+    return str(asked(url, lambda connection: connection.fetchval("SELECT epoch FROM meta")))
+
+
+def is_blank(url: str) -> bool:
+    """Whether a PostgreSQL database has no table."""
+    return not asked(url, lambda connection: connection.fetch("SELECT 1 FROM pg_tables WHERE schemaname = 'public'"))
+
+
+def next_ids(place: Place) -> dict[str, int]:
+    """The ids that the next rows get."""
+    insert = ("INSERT INTO {} (user_id, nonce, generation, issued_at, device, address, created_at, expires_at)"
+              " VALUES (1, 'n', 1, 1, 'd', 'a', 1, 1) RETURNING id")
+    post = "INSERT INTO posts (author_id, title, text, created_at) VALUES (1, 't', 't', 1) RETURNING id"
+    user = ("INSERT INTO users (username, username_key, email, email_key, email_status, password_hash, referral_code,"
+            " created_at) VALUES ('n', 'n', 'n', 'n', 'valid', '', 'n', 1) RETURNING id")
+    event = "INSERT INTO events (user_id, seq, type, at, data) VALUES (2, 9, 'x', 1, '') RETURNING id"
+    job = ("INSERT INTO jobs (kind, key, body, state, run_at, created_at) VALUES ('n', '', '', 'ready', 1, 1)"
+           " RETURNING id")
+    statements = dict(zip(NUMBERED, (user, insert.format("sessions"), post, event, job)))
+    if isinstance(place, Path):
+        with inspection.opened(place) as raw:
+            return {name: raw.execute(sql).fetchone()[0] for name, sql in statements.items()}
+
+    async def write(connection: Any) -> dict[str, int]:
+        return {name: await connection.fetchval(sql) for name, sql in statements.items()}
+    return dict(asked(place, write))
+
+
+def run(*arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end."""
+    kept = {name: each for name, each in os.environ.items() if not name.startswith(("FOYER_", "PG"))}
+    return subprocess.run([sys.executable, str(RUN), *arguments], capture_output=True, text=True, timeout=60,
+                          cwd=folder, env={**kept, **SECRET, **environ})
