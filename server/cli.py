@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from server.core.errors import CommandFailed, ConfigError
+from server.core.errors import CommandFailed, ConfigError, Problem
 
 OK, BROKEN, UNUSABLE = 0, 1, 2
 INTERRUPTED = 130
@@ -28,9 +28,9 @@ def _exit_code(command: Callable[[], int]) -> int:
     """Runs it; what is the operator's business is told in a line."""
     try:
         return command()
-    except (CommandFailed, ConfigError) as error:
+    except (CommandFailed, ConfigError, Problem) as error:
         print(f"foyer: {error}", file=sys.stderr, flush=True)
-        return BROKEN if isinstance(error, CommandFailed) else UNUSABLE
+        return UNUSABLE if isinstance(error, ConfigError) else BROKEN
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in OURS:
             raise

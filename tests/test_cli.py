@@ -72,8 +72,8 @@ def test_help_is_quick(tmp_path: Path) -> None:
         done = command("--help", folder=tmp_path)
         seconds.append(time.perf_counter() - begin)
         assert done.returncode == 0 and not done.stderr
-        assert all(word in done.stdout for word in ("serve", "bot", "sandbox", "admin", "backup", "restore", "copy", "check",
-                                                    "openapi", "asyncapi"))
+        assert all(word in done.stdout for word in ("serve", "bot", "sandbox", "admin", "backup", "restore", "copy",
+                                                    "check", "openapi", "asyncapi"))
     assert min(seconds) < 0.5
 
 

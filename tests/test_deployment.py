@@ -24,7 +24,7 @@ import aiohttp
 import pytest
 import yaml
 
-from server import cli, settings
+from server import cli, secret, settings
 from server.core.errors import ConfigError
 from server.settings import SECTIONS, Settings
 from tests import postgres
@@ -222,7 +222,7 @@ def test_the_grown_servers_have_one_database_and_one_secret_and_there_is_no_defa
     variables = {needed: "abc", "FOYER_AUTH_SECRET": "a secret of all processes, 32 or more"}
     for each in OURS.values():
         with pytest.raises(ConfigError, match=r"\[auth\] secret"):
-            given({needed: "abc"}, each)
+            secret.of(given({needed: "abc"}, each))
     made = [given(variables, each) for each in OURS.values()]
     user, name = (database["environment"][f"POSTGRES_{key}"] for key in ("USER", "DB"))
     assert {each.database.url for each in made} == {f"postgresql://{user}:abc@postgres/{name}"}

@@ -156,6 +156,8 @@ class Memory:
             self._order.learn(begin, ids, to_the_end)
 
     def _fresh(self, stamp: int, *subjects: Hashable) -> bool:
+        if stamp == self.stamp:
+            return True  # nothing has changed at all
         return stamp >= self._floor and all(self._stamps.get(subject, 0) <= stamp for subject in subjects)
 
     # -- changes, after a commit

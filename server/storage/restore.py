@@ -22,6 +22,7 @@ from server.storage.base import Tx
 from server.storage.connection import sqlite
 from server.storage.files import LOGS, beside, put_in_place, remove, sync
 from server.storage.lock import only_one
+from server.storage.tables import tables
 from server.storage.verification import Contents, Prove, expect_database, verified
 
 COMING = ".restoring"
@@ -34,6 +35,10 @@ NEW_EPOCH = "UPDATE meta SET epoch = ?"
 # What was given out after the backup was made is not known here, but stands in links, and in tokens that are good for
 # a while yet: it must not come to mean somebody else.
 SKIP_IDS = "UPDATE sqlite_sequence SET seq = seq + ?"
+# Of a table that had no row yet nothing stands there.
+COUNT_IDS = """
+    INSERT INTO sqlite_sequence (name, seq) SELECT ?1, 0
+    WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,9 @@ def _make_its_own(coming: Path) -> None:
         raw.execute("PRAGMA journal_mode=DELETE").fetchall()
         raw.execute("BEGIN IMMEDIATE")
         raw.execute(NEW_EPOCH, (secrets.token_hex(8),))
+        for table in tables():
+            if table.remembers:
+                raw.execute(COUNT_IDS, (table.name,))
         raw.execute(SKIP_IDS, (LOST_IDS,))
         raw.execute("COMMIT")
     sync(coming)

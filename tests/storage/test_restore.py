@@ -78,6 +78,13 @@ def test_ids_that_were_given_out_since_are_not_given_out_again(kept: Path, targe
     assert new == before + LOST_IDS + 1
 
 
+def test_nor_are_those_of_a_table_that_was_empty_then(kept: Path, target: Path) -> None:
+    with inspection.opened(kept) as raw:
+        raw.execute("DELETE FROM sqlite_sequence WHERE name = 'posts'")
+    restore(kept, target, force=True)
+    assert value(target, "SELECT seq FROM sqlite_sequence WHERE name = 'posts'") == LOST_IDS
+
+
 def test_not_without_force_when_there_are_members(kept: Path, target: Path) -> None:
     before = dump(target)
     with pytest.raises(ConfigError, match="--force"):
