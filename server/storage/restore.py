@@ -36,9 +36,7 @@ NEW_EPOCH = "UPDATE meta SET epoch = ?"
 # a while yet: it must not come to mean somebody else.
 SKIP_IDS = "UPDATE sqlite_sequence SET seq = seq + ?"
 # Of a table that had no row yet nothing stands there.
-COUNT_IDS = """
-    INSERT INTO sqlite_sequence (name, seq) SELECT ?1, 0
-    WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1)"""
+COUNT_IDS = "INSERT INTO sqlite_sequence (name, seq) SELECT ?, 0 EXCEPT SELECT name, 0 FROM sqlite_sequence"
 
 
 @dataclass(frozen=True, slots=True)
