@@ -21,6 +21,7 @@ from tests.storage.lived import files
 from tests.support import Served, close_code, frame, until
 from tests.web.hostile import problem
 
+pytestmark = pytest.mark.long  # each command is a process, and there are many
 PASSWORD_FORM = re.compile(r"[a-z2-9]{5}(-[a-z2-9]{5}){3}\n")
 SECRET = "a secret of all processes, 32 or more"
 NOTICED = 1.0  # seconds, by the contract

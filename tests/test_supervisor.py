@@ -18,7 +18,8 @@ from tests import postgres
 from tests.proofs.processes import READY, Process, sandbox, spawn
 from tests.support import Api, frame, until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not share connections out")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere the kernel does not share connections out")]
 WORKER_READY = "Foyer's worker is ready"
 STOPS_WITHIN = 10  # seconds, as docs/operations.md promises
 ENOUGH = 40  # connections, of which two processes get some each

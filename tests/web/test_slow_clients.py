@@ -26,6 +26,8 @@ from server.web.patience import Crowd, Patience, as_files_allow
 from tests.proofs.processes import READY, Process, ready
 from tests.support import Api, database, until
 
+pytestmark = pytest.mark.long  # it waits for deadlines
+
 ROOT = Path(__file__).resolve().parents[2]
 HOST = b"Host: foyer.test\r\n"
 JSON_TYPE = b"Content-Type: application/json\r\n"
