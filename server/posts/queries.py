@@ -190,6 +190,8 @@ ERASE_NAME = """
             WHERE l.user_id = $1
         UNION ALL SELECT e.id FROM mentions m JOIN events e ON e.user_id = m.told_id AND e.seq = m.told
             WHERE m.member_id = $1)"""
+# One that is being taken back, or brought back, must not be counted as it was before.
+HOLD_LIKES_OF = "SELECT post_id FROM likes WHERE user_id = $1 /* postgres: FOR UPDATE */"
 UNCOUNT_LIKES = """
     UPDATE posts SET like_count = like_count - 1
     WHERE id IN (SELECT post_id FROM likes WHERE user_id = $1 AND taken_back_at IS NULL) RETURNING id"""
@@ -210,6 +212,7 @@ async def erase_name(tx: Tx, member_id: int, named: str, unnamed: str) -> None:
 
 async def unlike_all_of(tx: Tx, member_id: int) -> frozenset[int]:
     """Removes all likes of the member, the traces of those taken back too; returns the posts that lost one."""
+    await tx.run(HOLD_LIKES_OF, member_id)
     recounted = frozenset(row["id"] for row in await tx.all(UNCOUNT_LIKES, member_id))
     await tx.run(DELETE_LIKES_OF, member_id)
     return recounted

@@ -42,6 +42,7 @@ SAID_DIFFERENTLY = {
     "server/jobs/queue.py: CLAIM": "two workers pass each other by",
     "server/ops/check.py: INVARIANTS[14][1]": "it looks into JSON",
     "server/ops/check.py: INVARIANTS[15][1]": "it looks into JSON",
+    "server/posts/queries.py: HOLD_LIKES_OF": "the rows are locked",
     "server/posts/queries.py: HOLD_POST": "the row is locked",
     "server/posts/queries.py: INSERT_LIKE": "the author's row is locked",
 }

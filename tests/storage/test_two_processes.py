@@ -295,3 +295,31 @@ async def test_who_could_not_hear_for_a_while_has_missed_nothing(two: Two) -> No
     async def listening() -> bool:
         return postgres.execute(CUT.replace("pg_terminate_backend(pid)", "*"), two.url) == "SELECT 1"
     await until(listening)
+
+
+@pytest.mark.parametrize("change", ["unlike", "like"])
+async def test_who_leaves_while_a_like_of_theirs_changes_is_counted_once(two: Two, change: str) -> None:
+    author, leaver = [(await two.first.api.sign_up(name))["access_token"] for name in ("ada", "leaver")]
+    post = (await two.first.api.write_post(author))["id"]
+    for method in ("PUT", "DELETE")[:1 if change == "unlike" else 2]:
+        assert (await two.first.api.call(method, f"/api/posts/{post}/like", token=leaver)).status == 200
+    foyer = two.first.foyer
+    member, begun, go_on = await foyer.gate.authenticate(leaver), asyncio.Event(), asyncio.Event()
+
+    async def slowly(tx: Tx) -> None:
+        await (foyer.posts.unlike(tx, member, post) if change == "unlike" else foyer.posts.like(tx, member, post, None))
+        begun.set()
+        await go_on.wait()
+    changing = asyncio.create_task(foyer.database.write(slowly))
+    await begun.wait()
+    leaving = asyncio.create_task(two.second.api.call("DELETE", "/api/me", token=leaver, json={"password": PASSWORD}))
+    await until(lambda: two.second.foyer.database.read(_somebody_waits))
+    go_on.set()
+    await changing
+    assert (await leaving).status == 204
+    assert (await two.second.api.get(f"/api/posts/{post}")).data["like_count"] == 0
+    assert await two.sound()
+
+
+async def _somebody_waits(tx: Tx) -> bool:
+    return await tx.value(WAITING) is not None
