@@ -141,10 +141,12 @@ async def test_changing_there_and_back_while_it_is_checked_gives_one_verdict(
     await held.begun()
     held.release()
     await changing
-    await patch(served, session, email=ADDRESS)
+    back = await patch(served, session, email=ADDRESS)
     await settled(served, ahead)
     assert (await me(served, session))["email_status"] == "valid"
-    assert await told(served, session, "email_verified") == [{"email_status": "valid"}]
+    # The background may have asked so often meanwhile that the change back is what hears the verdict; then it says so.
+    heard = back.data["email_status"] == "valid"
+    assert await told(served, session, "email_verified") == ([] if heard else [{"email_status": "valid"}])
 
 
 async def test_equal_sign_ups_at_once_leave_one_member_with_one_answer(serve: Serve) -> None:
