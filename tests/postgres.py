@@ -150,15 +150,16 @@ def contents(url: str) -> dict[str, bytes]:
         rows = {name: await connection.fetch(f"SELECT * FROM {name}") for name, in tables}
         return {name: b"\n".join(value if isinstance(value, bytes) else str(value).encode()
                                  for row in found for value in row) for name, found in rows.items()}
-    return _asked(url, look)
+    return asked(url, look)
 
 
 def execute(statement: str, url: str | None = None) -> str:
     """Runs a statement on a connection of its own; what the server says that it did."""
-    return _asked(url or server_url(), lambda connection: connection.execute(statement))
+    return asked(url or server_url(), lambda connection: connection.execute(statement))
 
 
-def _asked(url: str, work: Callable[[Any], Awaitable[T]]) -> T:
+def asked(url: str, work: Callable[[Any], Awaitable[T]]) -> T:
+    """What comes of work on a connection of its own."""
     async def ask() -> T:
         connection = await asyncpg.connect(url)
         try:

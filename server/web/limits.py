@@ -41,7 +41,7 @@ class Limiter:
         self.count(name, rate, subject)
 
     def check(self, name: str, rate: Rate, subject: str) -> None:
-        """Like `take`, but counts nothing: for what only counts when it fails."""
+        """Like `take`, but counts nothing."""
         wait = self._wait(name, rate, subject)
         if wait > 0:
             raise refusal(name, rate, wait)

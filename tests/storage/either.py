@@ -1,19 +1,16 @@
 """What stands in a database of either kind, found without the program's help."""
 from __future__ import annotations
 
-import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
-
-import asyncpg
 
 from server.storage import copying, inspection, schema
 from server.storage.inspection import Place
 from server.storage.postgres import open_postgres
+from tests.postgres import asked
 from tests.proofs.processes import RUN
 from tests.storage.filled import Filled
 from tests.storage.lived import lived
@@ -67,17 +64,6 @@ def copy(source: Place, target: Place) -> list[str]:
     said: list[str] = []
     copying.copy(source, target, said.append)
     return said
-
-
-def asked(url: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
-    """What comes of work on a connection of its own."""
-    async def ask() -> Any:
-        connection = await asyncpg.connect(url)
-        try:
-            return await work(connection)
-        finally:
-            await connection.close()
-    return asyncio.run(ask())
 
 
 def rows(place: Place) -> dict[str, list[dict[str, Any]]]:

@@ -26,9 +26,10 @@ from server.storage.lock import only_one
 from server.storage.postgres import open_postgres
 from server.storage.restore import LOST_IDS
 from server.storage.tables import declared
+from tests.postgres import asked
 from tests import postgres
 from tests.proofs.processes import RUN, chance, pause, spawn
-from tests.storage.either import NUMBERED, asked, busy, copy, epoch_of, is_blank, many, next_ids, rows, run, start_once
+from tests.storage.either import NUMBERED, busy, copy, epoch_of, is_blank, many, next_ids, rows, run, start_once
 from tests.storage.filled import SMALL
 from tests.storage.lived import epoch, files, lived, value
 from tests.support import until
