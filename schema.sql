@@ -14,6 +14,7 @@ CREATE TABLE meta (
 -- Members. `username_key` and `email_key` are the folded forms that must be unique. The profile columns are the member's
 -- own or were filled by enrichment while empty. `post_count` stands here because counting costs more than adding.
 -- Who leaves, leaves no row behind: then nothing that is still under way can write anything for them.
+-- email_wanted: the address that is to take the place of `email` once it is confirmed, and what the verifier says of it.
 -- event_seq: the newest event number. event_acked: all up to here are done with. event_floor: nothing up to here
 -- is kept any more. events_dropped: how many above the floor were dropped because too many waited.
 CREATE TABLE users (
@@ -41,7 +42,9 @@ CREATE TABLE users (
     event_seq INTEGER NOT NULL DEFAULT 0,
     event_acked INTEGER NOT NULL DEFAULT 0,
     event_floor INTEGER NOT NULL DEFAULT 0,
-    events_dropped INTEGER NOT NULL DEFAULT 0
+    events_dropped INTEGER NOT NULL DEFAULT 0,
+    email_wanted TEXT,
+    email_wanted_status TEXT
 ) STRICT;
 CREATE UNIQUE INDEX users_username ON users (username_key);
 CREATE UNIQUE INDEX users_email ON users (email_key);
@@ -199,3 +202,80 @@ CREATE TABLE mentions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX mentions_told ON mentions (told_id);
 CREATE INDEX mentions_age ON mentions (at);
+
+-- Links that are sent by mail and work once. The token in one is a keyed hash of the nonce, made again whenever it is
+-- needed, so none is stored; `hash` finds it. `email`: whose mailbox it proves.
+CREATE TABLE links (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    purpose TEXT NOT NULL CHECK (purpose IN ('confirm', 'reset')),
+    email TEXT NOT NULL,
+    nonce TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX links_hash ON links (hash);
+CREATE INDEX links_of ON links (user_id, purpose);
+CREATE INDEX links_expiry ON links (expires_at);
+
+-- What is sent by mail: a job each, made in the transaction of what it tells of. `letter` is the template, `words` (JSON)
+-- what stands in it; the text is put together when it is sent, the same every time. Without a mail server it is kept.
+CREATE TABLE mails (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    letter TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    words TEXT NOT NULL,
+    link_id INTEGER REFERENCES links (id) ON DELETE SET NULL,
+    message_id TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('queued', 'sent', 'failed', 'not_configured')),
+    reason TEXT,
+    created_at INTEGER NOT NULL,
+    sent_at INTEGER
+) STRICT;
+CREATE INDEX mails_of ON mails (user_id, id);
+CREATE INDEX mails_recipient ON mails (recipient, id);
+CREATE INDEX mails_status ON mails (status, id);
+CREATE INDEX mails_link ON mails (link_id) WHERE link_id IS NOT NULL;
+CREATE INDEX mails_age ON mails (created_at);
+
+-- Who came through whose code. `mailbox`: a keyed hash of the address without its `+tag`; a mailbox counts once, also when
+-- its owner has left and comes again. counted_at: when it began to count for rewards; never, for one that must not.
+CREATE TABLE referrals (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    inviter_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    invitee_id INTEGER REFERENCES users (id) ON DELETE SET NULL,
+    mailbox TEXT NOT NULL,
+    joined_at INTEGER NOT NULL,
+    counted_at INTEGER
+) STRICT;
+CREATE UNIQUE INDEX referrals_invitee ON referrals (invitee_id) WHERE invitee_id IS NOT NULL;
+CREATE UNIQUE INDEX referrals_mailbox ON referrals (mailbox) WHERE counted_at IS NOT NULL;
+CREATE INDEX referrals_inviter ON referrals (inviter_id, id);
+
+-- How far each inviter has come: sign-ups through the code, those that count, rewards; how many counted on the last day.
+CREATE TABLE inviters (
+    user_id INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    invited INTEGER NOT NULL DEFAULT 0,
+    counted INTEGER NOT NULL DEFAULT 0,
+    rewarded INTEGER NOT NULL DEFAULT 0,
+    day INTEGER NOT NULL DEFAULT 0,
+    counted_on_day INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Money, in minor units; rows are only ever added. `key` is the cause (`invitee:<id>`, `inviter:<id>:<n>`), which pays
+-- once. `balance`: the member's, with this entry. The entries of who has left stay, so they point at nobody.
+CREATE TABLE ledger (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    reason TEXT NOT NULL CHECK (reason IN ('invitee_reward', 'inviter_reward')),
+    amount INTEGER NOT NULL CHECK (amount >= 0),
+    currency TEXT NOT NULL,
+    target INTEGER NOT NULL,
+    balance INTEGER NOT NULL,
+    at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX ledger_key ON ledger (key);
+CREATE INDEX ledger_of ON ledger (user_id, id);

@@ -12,13 +12,17 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from server.accounts import export, profiles
+from server.accounts import confirmation, export, profiles, recovery
 from server.accounts import routes as accounts_routes
 from server.accounts import verification
+from server.accounts.confirmation import EMAIL_CONFIRMED, Confirmation
+from server.accounts.correspondence import Correspondence
 from server.accounts.erasure import Elsewhere as ErasedElsewhere
 from server.accounts.erasure import Erasure, ScrubJob
 from server.accounts.gate import Gate
+from server.accounts.needs import Needs
 from server.accounts.passwords import Hasher
+from server.accounts.recovery import ForgotJob, Forgetting, Resetting
 from server.accounts.service import Accounts, Neighbours
 from server.accounts.tokens import Tokens
 from server.accounts.verification import EMAIL_VERIFIED, Verification, VerifyJob
@@ -33,6 +37,10 @@ from server.enrichment.service import Enricher
 from server.events import EventLog, Nudges
 from server.events import routes as event_routes
 from server.jobs import Handler, Queue, RetryPolicy, Worker
+from server.mail import Links, Outbox
+from server.mail import queries as mail_queries
+from server.mail import routes as mail_routes
+from server.mail.jobs import SendJob
 from server.ops import health as health_room
 from server.ops import pages
 from server.ops import routes as ops_routes
@@ -47,7 +55,13 @@ from server.providers.answers import hasher as address_hasher
 from server.providers.clearbit import Clearbit
 from server.providers.gravatar import Gravatar
 from server.providers.hunter import Hunter
+from server.providers.mail import Mail, sender_of
 from server.providers.provider import Provider
+from server.referrals import queries as referrals_queries
+from server.referrals import remembered
+from server.referrals import routes as referrals_routes
+from server.referrals.remembered import Remembered
+from server.referrals.service import REFERRAL_CREDITED, Referrals
 from server.settings import Settings
 from server.storage import Database
 from server.web import openapi, origins
@@ -59,13 +73,13 @@ from server.web.limits import Limiter
 from server.web.machine import Machine
 from server.web.metrics import Metrics
 from server.web.patience import Patience
-from server.web.route import Route
+from server.web.route import Call, Cookie, Route
 from ws import asyncapi, sse
 from ws.connection import endpoint
 from ws.hub import Hub, Surroundings
 
 VERSION = "0.1.0"
-EVENTS = (ENRICHED, EMAIL_VERIFIED, POST_LIKED)
+EVENTS = (ENRICHED, EMAIL_VERIFIED, EMAIL_CONFIRMED, REFERRAL_CREDITED, POST_LIKED)
 _JOBS_OF_MEMBERS = (enrichment_service.KIND, verification.KIND)
 __all__ = ["Foyer", "Outside", "VERSION"]
 log = logging.getLogger("foyer")
@@ -80,6 +94,22 @@ class Outside:
     clearbit: Clearbit | None = None
     gravatar: Gravatar | None = None
     stand_ins: tuple[str, ...] = ()
+    mail: Mail | None = None
+
+
+class Invitation:
+    """What the browser remembers of a referral link, in a signed cookie."""
+
+    def __init__(self, signed: Remembered) -> None:
+        self._signed = signed
+
+    def of(self, call: Call) -> str | None:
+        """The code that came with the request."""
+        return self._signed.code(call.request.cookies.get(remembered.COOKIE))
+
+    def used(self) -> Cookie:
+        """Makes the browser forget it."""
+        return Cookie(remembered.COOKIE, "", "/", 0)
 
 
 class Foyer:
@@ -101,9 +131,13 @@ class Foyer:
         self.express: Express | None = None  # there when nothing needs aiohttp's own way
         self._address_hash = address_hasher(secret)
         self._body_key = hmac.digest(secret.encode(), b"foyer request bodies", "sha256")
+        self.remembered = Remembered(hmac.digest(secret.encode(), b"foyer invitation", "sha256"))
+        self.links = Links(secret, lambda: self.public_url)
+        self.sender = sender_of(settings)
+        self.outbox = Outbox(outside.mail is not None, self.queue, self.sender.rstrip(">").rpartition("@")[2])
         self._enrichment()
         self._accounts()
-        self.posts = Posts(self.memory, self.events, settings.hunter.reject)
+        self.posts = Posts(self.memory, self.events, settings.hunter.reject, self.confirmation.check_may_write)
         self.hub = Hub(Surroundings(database, self.gate.authenticate, self.nudges, clock, self.allows_origin, epoch,
                                     settings.limits.sockets if settings.limits.enabled else 2**31))
         self.gate.listeners.append(self.hub)
@@ -124,36 +158,53 @@ class Foyer:
         hunter = self.settings.hunter
         self.verification = Verification(self.outside.hunter, self.database, self.queue, self._address_hash,
                                          hunter.timeout, hunter.reject, hunter.on_failure)
-        neighbours = Neighbours(self.enricher.begin, enrichment_queries.read, self.memory.author_changed)
-        self.accounts = Accounts(self.tokens, self.gate, self.verification, neighbours,
+        needed = self.settings.auth.require_confirmed_email
+        self.referrals = Referrals(self.settings.referrals, self.events, self._address_hash, needed != "no")
+        self.confirmation = Confirmation(
+            Correspondence(self.outbox, self.links, self.allowances, self._address_hash), self.links, self.events,
+            self.verification, needed, self.referrals.confirmed)
+        neighbours = Neighbours(self.enricher.begin, self.referrals.join, enrichment_queries.read,
+                                self.memory.author_changed)
+        self.accounts = Accounts(self.tokens, self.gate, self.verification, self.confirmation, neighbours,
                                  self.settings.auth.refresh_days * DAY)
-        self.erasure = Erasure(self.gate, self.queue, ErasedElsewhere(PostsErasure(self.memory).erase,
-                                                                      self._address_hash, _JOBS_OF_MEMBERS))
+        self.erasure = Erasure(self.gate, self.queue, ErasedElsewhere(
+            PostsErasure(self.memory).erase, mail_queries.delete_jobs, self._address_hash, _JOBS_OF_MEMBERS))
         self.exporting = export.Exporting(self.database, export.Elsewhere(
-            self.accounts.me, enrichment_queries.exported, posts_queries.exported_posts, posts_queries.exported_likes,
-            self._address_hash, _JOBS_OF_MEMBERS))
+            self.accounts.me, enrichment_queries.exported, referrals_queries.exported_inviter,
+            posts_queries.exported_posts, posts_queries.exported_likes, mail_queries.exported,
+            referrals_queries.exported_invited, referrals_queries.exported_ledger, self._address_hash,
+            _JOBS_OF_MEMBERS))
 
     def _handlers(self) -> list[Handler]:
         settings = self.settings.enrichment
         policy = RetryPolicy(settings.attempts, settings.first_retry, settings.longest_retry)
+        mail = self.settings.mail
         return [
             EnrichJob(self._providers, self.enricher, self._address_hash, policy, settings.concurrency),
             VerifyJob(self.outside.hunter, self.events, self.enricher.claimed, self._address_hash, policy),
+            SendJob(self.outside.mail, self.links, self.sender, lambda: self.public_url, mail.first_retry,
+                    mail.longest_retry),
+            ForgotJob(self.confirmation),
             HousekeepingJob(),
             ScrubJob(self.database),
         ]
 
     def _routes(self) -> list[Route]:
-        needs = accounts_routes.Needs(
+        needs = Needs(
             self.database, self.accounts, self.erasure, self.verification, self.hasher, self.tokens, self.limiter,
-            self.allowances,            self.settings.limits.signup, self.settings.limits.login_failures,
-            self.settings.auth.refresh_days * DAY // 1000)
+            self.allowances, Invitation(self.remembered), self.settings.limits.signup,
+            self.settings.limits.login_failures, self.settings.auth.refresh_days * DAY // 1000)
         return [
             *accounts_routes.routes(needs),
+            *confirmation.routes(self.confirmation),
+            *recovery.routes(Forgetting(self.database, self.queue),
+                             Resetting(self.database, self.links, self.hasher, self.gate, self.confirmation)),
             export.route(self.exporting),
             *profiles.routes(),
             *enrichment_routes.routes(self.enricher, self._address_hash),
             *posts_routes.routes(self.posts, self.memory),
+            *referrals_routes.routes(self.referrals, self._invitation),
+            *mail_routes.routes(self.links, lambda: self.public_url, self.outbox.configured),
             *event_routes.routes(),
             sse.route(self.hub),
             *health_room.routes(self.health),
@@ -184,7 +235,8 @@ class Foyer:
         sockets = endpoint(self.hub)
         app.router.add_get("/ws", sockets)
         dispatcher.add_handler("/ws", sockets)
-        pages.add_to(app, self.document, self.outside.stand_ins)
+        pages.add_to(app, self.document, self.outside.stand_ins, self.remembered,
+                     secure=self.public_url.startswith("https:"))
         if settings.cors.origins:
             origins.allow(app, settings.cors.origins, added)
         else:
@@ -205,6 +257,9 @@ class Foyer:
     def public_url(self) -> str:
         """Where the outside sees this server."""
         return self.settings.server.public_url or f"http://{_shown(self.settings.server.host)}:{self.port}"
+
+    def _invitation(self, code: str) -> str:
+        return f"{self.public_url}/signup?ref={code}"
 
     @cached_property
     def socket_document(self) -> dict[str, Any]:
@@ -237,7 +292,7 @@ def _limiter(settings: Settings, outside: Outside) -> Limiter:
 
 def _describable(outside: Outside) -> dict[str, health_room.Describes]:
     found: dict[str, health_room.Describes | None] = {
-        "hunter": outside.hunter, "clearbit": outside.clearbit, "gravatar": outside.gravatar}
+        "hunter": outside.hunter, "clearbit": outside.clearbit, "gravatar": outside.gravatar, "mail": outside.mail}
     return {name: client for name, client in found.items() if client is not None}
 
 

@@ -10,12 +10,14 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aiohttp import http_parser, web
 
 from server import ports, secret
 from server.app import Foyer, Outside
 from server.core import log as logs
+from server.core import units
 from server.core.errors import ConfigError
 from server.jobs import queue
 from server.ops import housekeeping, pages
@@ -23,8 +25,8 @@ from server.providers.clearbit import Clearbit
 from server.providers.gravatar import Gravatar
 from server.providers.http import ProviderHttp
 from server.providers.hunter import Hunter
-from server.sandbox.app import Sandbox
-from server.sandbox.app import start as start_sandbox
+from server.providers.mail import Mail, sender_address
+from server.referrals import queries as referrals
 from server.settings import Settings
 from server.sharing import share
 from server.storage import Database, schema
@@ -33,6 +35,9 @@ from server.storage.sqlite import open_database
 from server.storage.watch import Watcher
 from server.web.patience import Patience, as_files_allow
 from server.web.protocol import Runner
+
+if TYPE_CHECKING:
+    from server.sandbox.app import Sandbox
 
 log = logging.getLogger("foyer")
 
@@ -82,6 +87,7 @@ async def _furnished(settings: Settings, stack: AsyncExitStack, jobs: bool) -> t
     database = await _database(settings)
     stack.push_async_callback(database.close)
     outside, stand_ins = await _outside(settings, stack)
+    await _check_currency(settings, database)
     foyer = Foyer(settings, database, outside, key, await database.read(schema.epoch))
     stack.callback(foyer.hasher.close)
     if database.channel is not None:
@@ -97,6 +103,12 @@ async def _furnished(settings: Settings, stack: AsyncExitStack, jobs: bool) -> t
         stack.push_async_callback(watcher.stop)
         await watcher.start()
     return foyer, stand_ins
+
+
+async def _check_currency(settings: Settings, database: Database) -> None:
+    wanted, kept = settings.referrals.currency, await database.read(referrals.ledger_currency)
+    if kept not in (None, wanted):
+        raise ConfigError(f"[referrals] currency: the ledger is kept in {kept}; expected {kept}, not {wanted}")
 
 
 async def _database(settings: Settings) -> Database:
@@ -122,13 +134,14 @@ async def _listen(foyer: Foyer, sockets: Sequence[socket.socket], stack: AsyncEx
 async def _outside(settings: Settings, stack: AsyncExitStack) -> tuple[Outside, Sandbox | None]:
     http = ProviderHttp()
     await stack.enter_async_context(http)
-    names = tuple(name for name in ("hunter", "clearbit", "gravatar") if settings.stand_in(name))
+    names = tuple(name for name in ("hunter", "clearbit", "gravatar", "mail") if settings.stand_in(name))
     stand_ins = None
     if names:
+        from server.sandbox.app import start as start_sandbox  # only here: it brings a mail server and a people's maker
         stand_ins = await start_sandbox()
         stack.push_async_callback(stand_ins.close)
     return Outside(_hunter(settings, http, stand_ins), _clearbit(settings, http, stand_ins),
-                   _gravatar(settings, http, stand_ins), names), stand_ins
+                   _gravatar(settings, http, stand_ins), names, mail=_mail(settings, stand_ins)), stand_ins
 
 
 def _hunter(settings: Settings, http: ProviderHttp, stand_ins: Sandbox | None) -> Hunter | None:
@@ -150,6 +163,12 @@ def _gravatar(settings: Settings, http: ProviderHttp, stand_ins: Sandbox | None)
         return Gravatar(http, f"{stand_ins.url}/gravatar", "stand-in", paced=False)
     given = settings.gravatar
     return Gravatar(http, given.url, given.api_key, paced=True) if "gravatar" in settings.enrichment.providers else None
+
+
+def _mail(settings: Settings, stand_ins: Sandbox | None) -> Mail | None:
+    stood_in = stand_ins is not None and settings.stand_in("mail")
+    url = stand_ins.smtp_url if stand_ins is not None and stood_in else settings.mail.url
+    return Mail(units.mail_server(url), sender_address(settings)) if url else None
 
 
 def _settle_memory() -> None:

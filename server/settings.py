@@ -120,17 +120,20 @@ class Referrals:
     invitee_reward: int = _setting("1000", units.integer(0, 10**12), "What the invited member gets, in minor units.")
     inviter_reward: int = _setting("1000", units.integer(0, 10**12), "What the inviter gets, in minor units.")
     inviter_target: int = _setting("5", units.integer(1, 10**6), "For how many invited members.")
-    currency: str = _setting("USD", units.text, "The currency of the balance (ISO 4217).")
+    currency: str = _setting("USD", units.currency, "The currency of the balance (ISO 4217).")
+    per_day: int = _setting("1000", units.integer(0, 10**6), "How many sign-ups through one code count on a day (UTC); "
+                            "0: all of them.")
 
 
 @dataclass(frozen=True)
 class Mail:
     first_retry: float = _setting("2 s", units.duration, "The wait before a mail is tried again; it doubles.")
     longest_retry: float = _setting("5 min", units.duration, "The longest wait between two tries.")
-    url: str = _setting("", units.text, "The mail server: smtp://user:password@host:port or smtps://; "
+    url: str = _setting("", units.mail_url, "The mail server: smtp://user:password@host:port or smtps://; "
                         "unset: no mail.",
                         secret=True)
-    sender: str = _setting("", units.text, "The sender of the mails.")
+    sender: str = _setting("", units.mailbox, "The sender of the mails: an address or Foyer <foyer@example.org>; "
+                           "unset: foyer at the host of the public URL.")
 
 
 @dataclass(frozen=True)
@@ -192,7 +195,7 @@ class Settings:
 
     def stand_in(self, provider: str) -> bool:
         """Whether a stand-in takes the place of the provider."""
-        keys = {"hunter": self.hunter.api_key, "clearbit": self.clearbit.api_secret}
+        keys = {"hunter": self.hunter.api_key, "clearbit": self.clearbit.api_secret, "mail": self.mail.url}
         if "gravatar" in self.enrichment.providers:
             # It needs no key, so an address of one's own says as well that the one behind it is to be asked.
             own = self.gravatar.url.rstrip("/") != Gravatar().url
@@ -289,8 +292,6 @@ def _unusable(settings: Settings) -> Iterator[tuple[str, str, str]]:
         yield "auth", "secret", "expected 32 characters or more"
     if settings.server.workers > 1 and settings.sqlite_file is not None:
         yield "server", "workers", "more than 1 needs PostgreSQL; expected 1 with database.url = sqlite:FILE"
-    if settings.auth.require_confirmed_email != "no":
-        yield "auth", "require_confirmed_email", "this version sends no mail to confirm by; expected no"
 
 
 def as_file() -> str:

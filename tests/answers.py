@@ -19,12 +19,14 @@ import jsonschema_rs
 from server import settings
 from server.app import document as made_of
 from server.core.errors import CODES
+from server.ops.static_files import FILES
 from server.web.problems import CONTENT_TYPE
 
 wrong: list[str] = []  # what was complained of in this test
 
 NOT_OF_THE_API = {
-    "/": "a page for people", "/docs": "a page for people", "/static/foyer.css": "belongs to the pages",
+    **dict.fromkeys(("/", "/docs", "/signup", "/confirm", "/reset"), "a page for people"),
+    **{f"/static/{name}": "belongs to the pages" for name in FILES},
     "/ws": "an upgrade: what comes behind it is described by the AsyncAPI document",
 }
 UNREADABLE = {400, 408, 413, 431}  # the request was no HTTP, before any route was looked for
@@ -47,7 +49,7 @@ def document() -> Any:
 
 @cache
 def _paths() -> list[tuple[re.Pattern[str], str]]:
-    part = "(?:[^/%{}]|%(?!7[BbDd])..)+"  # a part that varies has no braces, as the router has it
+    part = "(?:[^/%{}]|%(?!7[BbDd]))+"  # a part that varies has no braces, as the router has it
     told = [(re.sub(r"\\{\w+\\}", lambda _: part, re.escape(path)), path) for path in document()["paths"]]
     # As the router does: a word that stands there wins over a part that varies.
     return [(re.compile(pattern), path) for pattern, path in sorted(told, key=lambda each: each[1].count("{"))]

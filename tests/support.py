@@ -165,6 +165,11 @@ class Served:
             return postgres.contents(self.settings.database.url)
         return {path.name: path.read_bytes() for path in file.parent.glob(file.name + "*")}
 
+    async def mails(self, to: str) -> list[Any]:
+        """What the stand-in for the mail server took for an address, newest first."""
+        async with self.api.session.get(f"{self.sandbox}/mail/messages", params={"to": to}) as response:
+            return list((await response.json())["data"])
+
     async def stop(self) -> None:
         """Stops it; harmless a second time."""
         await self._stack.aclose()

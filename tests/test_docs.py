@@ -10,7 +10,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from server import cli
-from server.accounts import passwords, queries, routes, service, tokens
+from server.accounts import passwords, queries, service, signing_in, tokens
 from server.app import EVENTS, document
 from server.core import flood
 from server.core.clock import DAY, SECOND
@@ -209,7 +209,7 @@ def test_numbers_are_those_of_the_program() -> None:
             f"later one within {at.idle:g} s", f"{at.reading:g} s for each {at.least // 1024} KiB",
             f"{at.unread // 1024**2} MiB for all", f"{protocol.MAX_FRAME // 1024} KiB, uncompressed",
             f"{protocol.AUTH_SECONDS:g} s until", f"{protocol.SEND_SECONDS:g} s to take",
-            f"{routes.FROM_ANYWHERE.count} in an hour", f"from within {queries.KNOWN_MS // DAY} days",
+            f"{signing_in.FROM_ANYWHERE.count} in an hour", f"from within {queries.KNOWN_MS // DAY} days",
             f"at most {http.MAX_BODY // 1024**2} MiB read"):
         assert said in told, said
     told = " ".join(OPERATIONS.split())

@@ -29,7 +29,8 @@ CONTRACT: dict[str, dict[str, Any]] = {
     "randomdata": {"card_key": "", "url": "https://random-data-api.com", "every": 60.0, "batch": 10, "enabled": False},
     "checks": {"concurrency": ..., "seconds": 30.0, "memory": 512 * MIB, "max_file": 256 * 1024,
                "files_per_member": 100},
-    "referrals": {"invitee_reward": 1000, "inviter_reward": 1000, "inviter_target": 5, "currency": "USD"},
+    "referrals": {"invitee_reward": 1000, "inviter_reward": 1000, "inviter_target": 5, "currency": "USD",
+                  "per_day": 1000},
     "mail": {"first_retry": 2.0, "longest_retry": 300.0, "url": "", "sender": ...},
     "limits": {"enabled": True, "exempt": (), "signup": Rate(10, 3600), "login": Rate(10, 60),
                "login_failures": Rate(5, 900),
@@ -98,6 +99,7 @@ WRONG = {
     ("randomdata", "every"): "0 s", ("randomdata", "enabled"): "2", ("checks", "memory"): "lots",
     ("checks", "seconds"): "x",
     ("referrals", "inviter_target"): "0", ("referrals", "invitee_reward"): "1.5", ("mail", "first_retry"): "x",
+    ("mail", "url"): "imap://u:pa55@h", ("mail", "sender"): "Foyer",
     ("limits", "signup"): "10", ("limits", "login_failures"): "5/fortnight", ("limits", "exempt"): "here",
     ("limits", "sockets"): "0", ("cors", "origins"): "*", ("sandbox", "mode"): "maybe", ("server", "nonsense"): "1",
     ("nonsense", "port"): "1",
@@ -159,8 +161,9 @@ def test_secrets_are_never_shown(tmp_path: Path) -> None:
     marks = {"auth": "secret", "hunter": "api_key", "clearbit": "api_secret", "gravatar": "api_key",
              "randomdata": "card_key",
              "mail": "url"}
-    text = "".join(f"[{section}]\n{key} = m4rker-{section}-of-thirty-two-characters\n" for section,
-                   key in marks.items())
+    before = {"mail": "smtp://u:"}
+    text = "".join(f"[{section}]\n{key} = {before.get(section, '')}m4rker-{section}-of-thirty-two-characters"
+                   f"{'@h' if section in before else ''}\n" for section, key in marks.items())
     shown = repr(load(tmp_path, text))
     assert "m4rker" not in shown
     assert {(section, item.name) for section in CONTRACT for item in fields(getattr(settings.Settings(), section))
@@ -198,6 +201,16 @@ def test_when_gravatars_stand_in_is_used(given: dict[str, str], wanted: bool) ->
     made = settings.load(ROOT / "config" / "server.cfg", {}, {
         (name.split(".")[0], name.split(".")[1]): value for name, value in given.items()})
     assert made.stand_in("gravatar") is wanted
+
+
+@pytest.mark.parametrize(("given", "wanted"), [
+    ({}, True), ({"mail.url": "smtp://mail.example.org"}, False), ({"server.host": "0.0.0.0"}, False),
+    ({"hunter.api_key": "k", "clearbit.api_secret": "k"}, True), ({"sandbox.mode": "off"}, False),
+    ({"sandbox.mode": "on", "server.host": "0.0.0.0", "mail.url": "smtp://mail.example.org"}, True)])
+def test_when_the_mail_sink_is_used(given: dict[str, str], wanted: bool) -> None:
+    made = settings.load(ROOT / "config" / "server.cfg", {}, {
+        (name.split(".")[0], name.split(".")[1]): value for name, value in given.items()})
+    assert made.stand_in("mail") is wanted
 
 
 def _with_database(folder: Path) -> settings.Settings:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import idna
 
+from server.core.mailbox import mailbox_of
+
 # RFC 5321 section 4.5.3.1: 64 octets before the @, 254 in all (RFC 3696 erratum 1690).
 _LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+(?:[a-z]{2,63}|xn--[a-z0-9-]{1,59})")
@@ -45,3 +47,15 @@ def _ascii(domain: str) -> str:
 def check(value: str) -> str | None:
     """The rule for an e-mail field."""
     return None if parse(value) else "must be an e-mail address such as ada@example.org"
+
+
+def mailbox(email: str) -> str:
+    """Where mail to the address ends, folded: whatever its `+tag`, it is one mailbox."""
+    address = parse(email)
+    return mailbox_of(address.key if address else email).key
+
+
+def hint(email: str) -> str:
+    """An address as it is shown to somebody who need not know it: `a...@example.org`."""
+    local, _, domain = email.rpartition("@")
+    return f"{local[:1]}...@{domain}"

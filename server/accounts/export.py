@@ -21,9 +21,11 @@ from server.core.clock import iso, iso_or_none
 from server.enrichment.model import ExportedEnrichment
 from server.events import log as events
 from server.jobs import queue
+from server.mail.model import ExportedMail
 from server.posts.model import ExportedLike, ExportedPost
 from server.providers import answers
 from server.providers.answers import AddressHash
+from server.referrals.model import ExportedEntry, ExportedInvited
 from server.storage import Database, Row, Tx
 from server.web import idempotency
 from server.web.route import Answer, Call, Route, unauthorized
@@ -40,8 +42,12 @@ class Elsewhere:
 
     me: Callable[[Tx, int], Awaitable[Me]]
     enrichment: Callable[[Tx, int], Awaitable[ExportedEnrichment]]
+    inviter: Callable[[Tx, int], Awaitable[str | None]]
     posts: Callable[[Tx, int, int, int], Awaitable[list[ExportedPost]]]
     likes: Callable[[Tx, int, int, int], Awaitable[list[ExportedLike]]]
+    mails: Callable[[Tx, int, int, int], Awaitable[list[ExportedMail]]]
+    invited: Callable[[Tx, int, int, int], Awaitable[list[ExportedInvited]]]
+    ledger: Callable[[Tx, int, int, int], Awaitable[list[ExportedEntry]]]
     address_hash: AddressHash
     jobs: tuple[str, ...]  # the kinds whose key is a member's id
 
@@ -54,8 +60,11 @@ class Exporting:
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
         self._lists: tuple[tuple[str, ReadPart, int], ...] = (
             ("sessions", _sessions, OTHERS_AT_ONCE),
-            ("posts", self._posts, POSTS_AT_ONCE),
+            ("posts", _numbered(elsewhere.posts), POSTS_AT_ONCE),
             ("likes", self._likes, OTHERS_AT_ONCE),
+            ("mails", _numbered(elsewhere.mails), OTHERS_AT_ONCE),
+            ("invited", _numbered(elsewhere.invited), OTHERS_AT_ONCE),
+            ("ledger", _numbered(elsewhere.ledger), OTHERS_AT_ONCE),
             ("events", _events, OTHERS_AT_ONCE),
         )
 
@@ -74,6 +83,7 @@ class Exporting:
             enrichment=await self._elsewhere.enrichment(tx, member_id),
             jobs=[_job(row) for row in await queue.about(tx, self._elsewhere.jobs, str(member_id))],
             provider_answers=await self._answers(tx, account),
+            invited_by=await self._elsewhere.inviter(tx, member_id),
             kept_answers=await idempotency.count(tx, member_id),
             events_acknowledged=(await events.position(tx, member_id)).acked)
 
@@ -96,11 +106,15 @@ class Exporting:
             opening, last = b",", found[-1][0]
         yield b"]" if last else opening + b"]"
 
-    async def _posts(self, tx: Tx, member_id: int, after: int, limit: int) -> list[Numbered]:
-        return [(post.id, _encoded(post)) for post in await self._elsewhere.posts(tx, member_id, after, limit)]
-
     async def _likes(self, tx: Tx, member_id: int, after: int, limit: int) -> list[Numbered]:
         return [(like.post_id, _encoded(like)) for like in await self._elsewhere.likes(tx, member_id, after, limit)]
+
+
+def _numbered(read: Callable[[Tx, int, int, int], Awaitable[Sequence[Any]]]) -> ReadPart:
+    """Reads a list whose items have an `id`."""
+    async def part(tx: Tx, member_id: int, after: int, limit: int) -> list[Numbered]:
+        return [(item.id, _encoded(item)) for item in await read(tx, member_id, after, limit)]
+    return part
 
 
 async def _sessions(tx: Tx, member_id: int, after: int, limit: int) -> list[Numbered]:

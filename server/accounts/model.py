@@ -10,7 +10,9 @@ from server.accounts import addresses, common_passwords
 from server.accounts.tokens import Grant
 from server.enrichment.model import Enrichment, ExportedEnrichment
 from server.events.routes import EventFrame
+from server.mail.model import ExportedMail
 from server.posts.model import ExportedLike, ExportedPost
+from server.referrals.model import ExportedEntry, ExportedInvited
 from server.web.fields import Day, Limit, Line120, Secret, Text1000, Username, WebLink, line, rule
 
 Email = Annotated[str, rule(addresses.check, schema={"format": "idn-email"}, min_length=3, max_length=254)]
@@ -37,6 +39,7 @@ class Me(msgspec.Struct):
     email: str
     email_status: EmailStatus
     email_confirmed_at: str | None
+    email_pending: str | None  # the one that takes its place once it is confirmed
     birth_date: str | None
     enrichment: Enrichment
     referral_code: str
@@ -94,10 +97,41 @@ class ChangeMe(msgspec.Struct, forbid_unknown_fields=True):
     email: Email | UnsetType = UNSET
 
 
+MailToken = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class ConfirmEmail(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /api/email/confirm."""
+
+    token: MailToken
+
+
+class Forgot(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /api/password/forgot."""
+
+    email: Email
+
+
+class Reset(msgspec.Struct, forbid_unknown_fields=True):
+    """POST /api/password/reset."""
+
+    token: MailToken
+    password: Password
+
+
+class Accepted(msgspec.Struct):
+    """What is asked for will be done, if there is anything to do."""
+
+    accepted: bool = True
+
+
+Joined = Literal["none", "applied", "unknown_code"]
+
+
 class ReferralOutcome(msgspec.Struct):
     """What became of the referral code of a sign-up."""
 
-    status: Literal["none", "applied", "unknown_code"]
+    status: Joined
 
 
 class SignedIn(msgspec.Struct):
@@ -210,6 +244,7 @@ class ExportHead(msgspec.Struct):
     enrichment: ExportedEnrichment
     jobs: list[ExportedJob]
     provider_answers: list[ExportedAnswer]
+    invited_by: str | None
     kept_answers: int  # copies of answers to requests with an Idempotency-Key, each gone within a day
     events_acknowledged: int
 
@@ -220,6 +255,9 @@ class Export(ExportHead):
     sessions: list[ExportedSession]
     posts: list[ExportedPost]
     likes: list[ExportedLike]
+    mails: list[ExportedMail]
+    invited: list[ExportedInvited]
+    ledger: list[ExportedEntry]
     events: list[EventFrame]
 
 

@@ -21,7 +21,8 @@ from typing import TypeVar
 
 import bcrypt
 
-from server.core.errors import Problem
+from server.core.errors import FieldError, Problem
+from server.web.bodies import invalid
 
 T = TypeVar("T")
 _KEY = b"foyer password v1"  # fixed: changing it would make every stored hash useless
@@ -97,6 +98,12 @@ def _check(prepared: bytes, hashed: bytes) -> bool:
         return bcrypt.checkpw(prepared, hashed)
     except ValueError:
         return False  # a damaged hash is nobody's
+
+
+def check_not_name(field: str, password: str, username: str, email: str) -> None:
+    """Raises Problem 422 when the password is the member's own name or address."""
+    if is_name(password, username, email, email.partition("@")[0]):
+        raise invalid([FieldError(field, "is_the_name", "must not be one's own name or address")])
 
 
 def is_name(password: str, *names: str) -> bool:

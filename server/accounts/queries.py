@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from server.accounts.model import ExportedSession, Me, OpenSession, Profile
 from server.accounts.tokens import Grant
 from server.core.clock import DAY, iso, iso_or_none
@@ -24,24 +26,27 @@ FIND_USERNAME = "SELECT id FROM users WHERE username_key = $1"
 FIND_EMAIL = "SELECT id FROM users WHERE email_key = $1"
 READ_ME = """
     SELECT id, username, name, title, company, location, bio, site, avatar_url, created_at, post_count, email,
-        email_status, email_confirmed_at, birth_date, referral_code, role
+        email_status, email_confirmed_at, email_wanted AS email_pending, birth_date, referral_code, role
     FROM users WHERE id = $1"""
-READ_ACCOUNT_BY_NAME = """
-    SELECT id, username, email, email_key, email_status, password_hash, suspended_at
-    FROM users WHERE username_key = $1"""
-READ_ACCOUNT_BY_EMAIL = """
-    SELECT id, username, email, email_key, email_status, password_hash, suspended_at
-    FROM users WHERE email_key = $1"""
-READ_ACCOUNT = """
-    SELECT id, username, email, email_key, email_status, password_hash, suspended_at FROM users WHERE id = $1"""
+_ACCOUNT = """
+    SELECT id, username, email, email_key, email_status, email_confirmed_at, email_wanted, email_wanted_status,
+        password_hash, suspended_at
+    FROM users """
+READ_ACCOUNT_BY_NAME = _ACCOUNT + "WHERE username_key = $1"
+READ_ACCOUNT_BY_EMAIL = _ACCOUNT + "WHERE email_key = $1"
+READ_ACCOUNT = _ACCOUNT + "WHERE id = $1"
 UPDATE_PROFILE = """
     UPDATE users SET name = $2, title = $3, company = $4, bio = $5, location = $6, site = $7, avatar_url = $8,
         birth_date = $9
     WHERE id = $1"""
 READ_PROFILE = "SELECT name, title, company, bio, location, site, avatar_url, birth_date FROM users WHERE id = $1"
 UPDATE_EMAIL = """
-    UPDATE users SET email = $2, email_key = $3, email_status = $4, email_confirmed_at = NULL
+    UPDATE users SET email = $2, email_key = $3, email_status = $4, email_confirmed_at = $5, email_wanted = NULL,
+        email_wanted_status = NULL
     WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users WHERE email_key = $3 AND id <> $1)"""
+WANT_EMAIL = "UPDATE users SET email_wanted = $2, email_wanted_status = $3 WHERE id = $1"
+CONFIRM_EMAIL = "UPDATE users SET email_confirmed_at = $2 WHERE id = $1 AND email_confirmed_at IS NULL"
+IS_CONFIRMED = "SELECT 1 FROM users WHERE id = $1 AND email_confirmed_at IS NOT NULL"
 UPDATE_EMAIL_STATUS = """
     UPDATE users SET email_status = $3 WHERE id = $1 AND email_key = $2 AND email_status = 'pending'"""
 UPDATE_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2"
@@ -93,8 +98,7 @@ class NewUser:
     profile: tuple[str | None, ...]  # name, title, company, bio, location, site, avatar_url, birth_date
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """What signing in and changing an account need."""
 
     id: int
@@ -102,6 +106,9 @@ class Account:
     email: str
     email_key: str
     email_status: str
+    confirmed: bool
+    email_wanted: str | None
+    email_wanted_status: str | None
     password_hash: str
     suspended: bool
 
@@ -150,6 +157,7 @@ def _account(row: Row | None) -> Account | None:
     if row is None:
         return None
     return Account(row["id"], row["username"], row["email"], row["email_key"], row["email_status"],
+                   row["email_confirmed_at"] is not None, row["email_wanted"], row["email_wanted_status"],
                    row["password_hash"], row["suspended_at"] is not None)
 
 
@@ -177,9 +185,24 @@ async def change_profile(tx: Tx, user_id: int, changes: dict[str, str | None]) -
     await tx.run(UPDATE_PROFILE, user_id, *fields.values())
 
 
+async def want_email(tx: Tx, user_id: int, email: str | None, status: str | None) -> None:
+    """Writes which address is to take the place of the member's, and what the verifier says of it."""
+    await tx.run(WANT_EMAIL, user_id, email, status)
+
+
 async def change_email(tx: Tx, user_id: int, email: str, email_key: str, status: str) -> bool:
-    """Writes another address; False when somebody else has it."""
-    return await tx.run(UPDATE_EMAIL, user_id, email, email_key, status) == 1
+    """Writes another address, which is confirmed; False when somebody else has it."""
+    return await tx.run(UPDATE_EMAIL, user_id, email, email_key, status, tx.now) == 1
+
+
+async def confirm_email(tx: Tx, user_id: int) -> bool:
+    """Writes that the address is the member's; False when that is known."""
+    return await tx.run(CONFIRM_EMAIL, user_id, tx.now) == 1
+
+
+async def is_confirmed(tx: Tx, user_id: int) -> bool:
+    """Whether the member's address is confirmed."""
+    return await tx.value(IS_CONFIRMED, user_id) is not None
 
 
 async def set_email_status(tx: Tx, user_id: int, email_key: str, status: str) -> bool:

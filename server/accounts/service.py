@@ -6,22 +6,26 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from server.accounts import queries
+from server.accounts.addresses import Address
+from server.accounts.confirmation import Confirmation, unconfirmed
 from server.accounts.gate import Gate
-from server.accounts.model import ChangeMe, Me, ReferralOutcome, SignedIn, SignUp
+from server.accounts.model import ChangeMe, Joined, Me, ReferralOutcome, SignedIn, SignUp
 from server.accounts.queries import Account, NewUser
 from server.accounts.tokens import Grant, Tokens, parse_refresh
 from server.accounts.verification import Judgement, Verification
 from server.core.clock import SECOND
 from server.core.errors import FieldError, Problem
 from server.enrichment.model import Enrichment
+from server.mail import links
 from server.storage import Tx, member_lock
 from server.web.route import Outdated, unauthorized
 
 REPEAT_MS = 30 * SECOND  # how long the answer to a refresh is given again
 PROFILE = ("name", "title", "company", "bio", "location", "site", "avatar_url", "birth_date")
+CODE_LENGTH = 10
 _CODE_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that look like another
 
 
@@ -34,10 +38,19 @@ class Visitor:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """The address that a member wants to have, judged, unless it is the one they have."""
+
+    address: Address
+    judgement: Judgement | None
+
+
+@dataclass(frozen=True, slots=True)
 class Neighbours:
     """What accounts need of other features, handed over by `app`."""
 
     begin_enrichment: Callable[[Tx, int, bool], Awaitable[None]]
+    join_referral: Callable[[Tx, int, str, str | None], Awaitable[Joined]]
     read_enrichment: Callable[[Tx, int], Awaitable[Enrichment]]
     profile_changed: Callable[[int], None]
 
@@ -45,26 +58,29 @@ class Neighbours:
 class Accounts:
     """What happens inside the transactions."""
 
-    def __init__(self, tokens: Tokens, gate: Gate, verification: Verification, neighbours: Neighbours,
-                 session_ms: int) -> None:
+    def __init__(self, tokens: Tokens, gate: Gate, verification: Verification, confirmation: Confirmation,
+                 neighbours: Neighbours, session_ms: int) -> None:
         self._tokens, self._gate, self._verification = tokens, gate, verification
-        self._neighbours = neighbours
+        self._confirmation, self._neighbours = confirmation, neighbours
         self._session_ms = session_ms
 
     async def me(self, tx: Tx, user_id: int) -> Me:
         """The member as they see themselves."""
         return await queries.me(tx, user_id, await self._neighbours.read_enrichment(tx, user_id))
 
-    async def sign_up(self, tx: Tx, body: SignUp, email_key: str, email: str, password_hash: str,
-                      judgement: Judgement, visitor: Visitor) -> SignedIn:
+    async def sign_up(self, tx: Tx, body: SignUp, address: Address, password_hash: str, judgement: Judgement,
+                      code: str | None, visitor: Visitor) -> SignedIn:
         """Makes the account, the session and the work that follows, all or nothing; raises Problem 409."""
         profile = tuple(getattr(body, name) for name in PROFILE)
-        user_id = await self._insert(tx, NewUser(body.username, email, email_key, judgement.status, password_hash,
-                                                 referral_code(), profile))
-        await self._verification.begin(tx, user_id, email_key, judgement)
+        user_id = await self._insert(tx, NewUser(body.username, address.email, address.key, judgement.status,
+                                                 password_hash, referral_code(), profile))
+        await self._verification.begin(tx, user_id, address.key, judgement)
+        await self._confirmation.correspondence.welcome(tx, user_id, body.username, address.email)
         await self._neighbours.begin_enrichment(tx, user_id, judgement.claimed)
-        referral = ReferralOutcome("unknown_code" if body.referral_code else "none")
-        return await self._signed_in(tx, user_id, visitor, referral)
+        signed_in = await self._signed_in(tx, user_id, visitor)
+        # Last: from here to the commit nobody else can come by the same code.
+        joined = await self._neighbours.join_referral(tx, user_id, address.key, code)
+        return structs.replace(signed_in, referral=ReferralOutcome(joined))
 
     async def _insert(self, tx: Tx, user: NewUser) -> int:
         user_id = await queries.insert_user(tx, user)
@@ -73,14 +89,14 @@ class Accounts:
             raise taken(code) if code else Problem("busy", "Try again.", headers={"Retry-After": "1"})
         return user_id
 
-    async def _signed_in(self, tx: Tx, user_id: int, visitor: Visitor,
-                         referral: ReferralOutcome | None = None) -> SignedIn:
+    async def _signed_in(self, tx: Tx, user_id: int, visitor: Visitor) -> SignedIn:
         nonce = secrets.token_hex(16)
         grant = await queries.insert_session(tx, user_id, nonce, visitor.device, visitor.address, self._session_ms)
-        return SignedIn(await self.me(tx, user_id), grant, referral)
+        return SignedIn(await self.me(tx, user_id), grant)
 
-    async def log_in(self, tx: Tx, account: Account, new_hash: str | None, visitor: Visitor) -> SignedIn:
-        """Opens a session for somebody whose password was right a moment ago."""
+    async def log_in(self, tx: Tx, account: Account, new_hash: str | None, visitor: Visitor) -> SignedIn | Problem:
+        """Opens a session for somebody whose password was right a moment ago. Who has to confirm the address before
+        gets another letter: the first one may be lost, and there is no session to ask for one with."""
         await tx.lock(member_lock(account.id))  # or else a change of the password does not see it, and it is not ended
         current = await queries.account(tx, account.id)
         if current is None:
@@ -91,6 +107,9 @@ class Accounts:
             raise Problem("suspended", "This account is suspended; ask an administrator.")
         if new_hash is not None:
             await queries.change_password(tx, account.id, account.password_hash, new_hash)
+        if self._confirmation.to_sign_in and not current.confirmed:
+            await self._confirmation.correspondence.confirm(tx, current)
+            return unconfirmed()
         return await self._signed_in(tx, account.id, visitor)
 
     async def refresh(self, tx: Tx, token: str, visitor: Visitor) -> Grant | Problem:
@@ -123,19 +142,27 @@ class Accounts:
         if not await queries.change_password(tx, account.id, account.password_hash, new_hash):
             raise await changed(tx, account)
         await self._gate.end_after_commit(tx, await queries.end_other_sessions(tx, account.id, kept_session))
+        await links.forget(tx, account.id, "reset")
+        await self._confirmation.correspondence.password_changed(tx, account)
 
-    async def change_me(self, tx: Tx, user_id: int, body: ChangeMe, email: str, email_key: str,
-                        judgement: Judgement | None) -> Me:
-        """Writes what was given; another address is judged anew."""
+    async def change_me(self, tx: Tx, user_id: int, body: ChangeMe, wanted: Wanted | None) -> Me:
+        """Writes what was given; another address counts once it is confirmed."""
         await tx.lock(member_lock(user_id))
         changes = {name: getattr(body, name) for name in PROFILE if getattr(body, name) is not UNSET}
         await queries.change_profile(tx, user_id, changes)
-        if judgement is not None:
-            if not await queries.change_email(tx, user_id, email, email_key, judgement.status):
-                raise taken("email_taken")
-            await self._verification.begin(tx, user_id, email_key, judgement)
+        account = await queries.account(tx, user_id)
+        if wanted is not None and account is not None:
+            await self._want(tx, account, wanted)
         tx.after_commit(lambda: self._neighbours.profile_changed(user_id))
         return await self.me(tx, user_id)
+
+    async def _want(self, tx: Tx, account: Account, wanted: Wanted) -> None:
+        if wanted.address.email == account.email:
+            await self._confirmation.keep(tx, account)
+        elif wanted.judgement is None:
+            raise Outdated
+        else:
+            await self._confirmation.want(tx, account, wanted.address, wanted.judgement)
 
 
 def _in_generation(grant: Grant, generation: int) -> Grant:
@@ -144,7 +171,9 @@ def _in_generation(grant: Grant, generation: int) -> Grant:
 
 def referral_code() -> str:
     """A new member's code, easy to read out."""
-    return "".join(secrets.choice(_CODE_LETTERS) for _ in range(10))
+    number = secrets.randbelow(len(_CODE_LETTERS) ** CODE_LENGTH)  # one call of the system instead of ten
+    return "".join(_CODE_LETTERS[number // len(_CODE_LETTERS) ** at % len(_CODE_LETTERS)]
+                   for at in range(CODE_LENGTH))
 
 
 def taken(code: str) -> Problem:

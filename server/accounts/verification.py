@@ -92,10 +92,14 @@ class Verification:
 
     async def begin(self, tx: Tx, user_id: int, email_key: str, judgement: Judgement) -> None:
         """Writes what follows from the judgement: a claim to remember, or a question to ask again."""
-        if judgement.claimed:
-            await answers.remember_claimed(tx, self._address_hash(email_key))
+        await self.remember(tx, email_key, judgement)
         if judgement.status == "pending":
             await self._queue.enqueue(tx, KIND, str(user_id))
+
+    async def remember(self, tx: Tx, email_key: str, judgement: Judgement) -> None:
+        """Writes down that the person asked not to be looked up."""
+        if judgement.claimed:
+            await answers.remember_claimed(tx, self._address_hash(email_key))
 
 
 class VerifyJob:

@@ -56,6 +56,8 @@ INVARIANTS: tuple[tuple[str, str], ...] = (
             UNION ALL SELECT 'event ' || seq, user_id FROM events
             UNION ALL SELECT 'the enrichment', user_id FROM enrichments
             UNION ALL SELECT 'a kept answer', member_id FROM idempotency WHERE member_id IS NOT NULL
+            UNION ALL SELECT 'mail ' || id, user_id FROM mails
+            UNION ALL SELECT 'link ' || id, user_id FROM links
             UNION ALL SELECT 'a mention', member_id FROM mentions
             UNION ALL SELECT 'a mention to', told_id FROM mentions) AS found
         WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = found.member_id)"""),
@@ -77,6 +79,59 @@ INVARIANTS: tuple[tuple[str, str], ...] = (
         WHERE (state = 'running') <> (lease_until IS NOT NULL AND worker IS NOT NULL)"""),
     ("an ended job without an end", """
         SELECT 'job ' || id AS what FROM jobs WHERE (state IN ('done', 'failed')) <> (finished_at IS NOT NULL)"""),
+    ("a balance is not the sum of the member's entries", """
+        SELECT 'entry ' || id AS what FROM (
+            SELECT id, balance, sum(amount) OVER (PARTITION BY user_id ORDER BY id) AS total FROM ledger) AS summed
+        WHERE balance <> total"""),
+    ("an entry of the ledger with another cause than it says", """
+        SELECT 'entry ' || id AS what FROM (
+            SELECT id, user_id, key, reason, row_number() OVER (PARTITION BY user_id, reason ORDER BY id) AS n
+            FROM ledger) AS numbered
+        WHERE key <> CASE reason WHEN 'invitee_reward' THEN 'invitee:' || user_id
+            ELSE 'inviter:' || user_id || ':' || n END"""),
+    ("an inviter's counts are not those of the sign-ups and rewards", """
+        SELECT 'member ' || i.user_id AS what FROM inviters i
+        WHERE i.invited <> (SELECT count(*) FROM referrals r WHERE r.inviter_id = i.user_id)
+            OR i.counted <> (
+                SELECT count(*) FROM referrals r WHERE r.inviter_id = i.user_id AND r.counted_at IS NOT NULL)
+            OR i.rewarded <> (
+                SELECT count(*) FROM ledger l WHERE l.user_id = i.user_id AND l.reason = 'inviter_reward')"""),
+    ("a sign-up through a code that is not counted for its inviter", """
+        SELECT 'referral ' || r.id AS what FROM referrals r
+        WHERE NOT EXISTS (SELECT 1 FROM inviters i WHERE i.user_id = r.inviter_id)"""),
+    ("a member who has invited themselves", """
+        SELECT 'member ' || invitee_id AS what FROM referrals WHERE invitee_id = inviter_id"""),
+    ("a sign-up counts without the invitee's reward, or the other way round", """
+        SELECT 'member ' || r.invitee_id AS what FROM referrals r
+        WHERE r.invitee_id IS NOT NULL AND (r.counted_at IS NOT NULL) <> EXISTS (
+            SELECT 1 FROM ledger l WHERE l.key = 'invitee:' || r.invitee_id)"""),
+    # What counts never becomes less, so each reward must be covered still; with the target that was in force.
+    ("a reward that is not due", """
+        SELECT 'entry ' || e.id AS what FROM (
+            SELECT id, user_id, target, row_number() OVER (PARTITION BY user_id ORDER BY id) AS n FROM ledger
+            WHERE reason = 'inviter_reward') AS e JOIN inviters i ON i.user_id = e.user_id
+        WHERE e.n * e.target > i.counted"""),
+    # The entry of the last who counted says which target was in force then, unless the invitee has left.
+    ("a reward that is due was not paid", """
+        SELECT 'member ' || i.user_id AS what FROM inviters i
+        WHERE i.rewarded < i.counted / (
+                SELECT l.target FROM referrals r JOIN ledger l ON l.key = 'invitee:' || r.invitee_id
+                WHERE r.inviter_id = i.user_id AND r.counted_at IS NOT NULL ORDER BY l.id DESC LIMIT 1)
+            AND NOT EXISTS (
+                SELECT 1 FROM referrals r
+                WHERE r.inviter_id = i.user_id AND r.counted_at IS NOT NULL AND r.invitee_id IS NULL)"""),
+    ("a `referral_credited` event too many or too few", """
+        SELECT 'member ' || u.id AS what FROM users u
+        WHERE u.event_floor = 0 AND u.events_dropped = 0
+            AND (SELECT count(*) FROM ledger l WHERE l.user_id = u.id)
+                <> (SELECT count(*) FROM events v WHERE v.user_id = u.id AND v.type = 'referral_credited')"""),
+    ("a mail is queued without a job", """
+        SELECT 'mail ' || m.id AS what FROM mails m
+        WHERE m.status = 'queued' AND NOT EXISTS (
+            SELECT 1 FROM jobs j WHERE j.kind = 'send_mail' AND j.key = CAST(m.id AS TEXT)
+                AND j.state IN ('ready', 'running'))"""),
+    ("a wanted address without a verdict, or one without the other", """
+        SELECT 'member ' || id AS what FROM users WHERE (email_wanted IS NULL) <> (email_wanted_status IS NULL)"""),
 )
 MOST_SHOWN = 20
 

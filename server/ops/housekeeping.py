@@ -5,6 +5,8 @@ from server.accounts import queries as accounts
 from server.core.clock import DAY, HOUR
 from server.events import log as events
 from server.jobs import Decision, Done, Job, Retry, RetryPolicy, queue
+from server.mail import links
+from server.mail import queries as mails
 from server.posts import queries as posts
 from server.providers import answers
 from server.storage import Tx
@@ -36,6 +38,8 @@ class HousekeepingJob:
         await answers.prune(tx)
         await accounts.prune_sessions(tx)
         await posts.prune_mentions(tx)
+        await links.prune(tx)
+        await mails.prune(tx)
         # Only so many members at a time: the writer is everybody's.
         return Retry(1000, "more is left", burn=False) if pruned >= events.PRUNED_AT_ONCE else Done()
 

@@ -1,25 +1,26 @@
-"""The pages for people: what this is, and the API made readable. No script, nothing from another host."""
+"""The pages for people: what this is, the API made readable, and forms that use it. Nothing from another host."""
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from server.core.errors import CODES
+from server.ops import static_files
+from server.ops.invitations import SignUpPage
+from server.ops.static_files import Handler
+from server.referrals.remembered import Remembered
 from server.web import reply
 from server.web.route import REQUEST_ID
-
-STATIC = Path(__file__).resolve().parents[1] / "static"
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def _page(title: str, body: str) -> str:
     return ("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-            f"<title>{escape(title)}</title>\n<link rel=\"stylesheet\" href=\"/static/foyer.css\">\n</head>\n"
+            f"<title>{escape(title)}</title>\n<link rel=\"icon\" href=\"/static/foyer.svg\" type=\"image/svg+xml\">\n"
+            "<link rel=\"stylesheet\" href=\"/static/foyer.css\">\n</head>\n"
             f"<body>\n{body}\n</body>\n</html>\n")
 
 
@@ -41,6 +42,7 @@ def home(stand_ins: Iterable[str]) -> str:
 <p>Members sign up and are answered at once. Whether their address is real and who they are is found out in the
 background, and told to them over one WebSocket the moment it is known. That message is never lost: not in a crash, not
 on a reconnect.</p>
+<p><a href="/signup">Sign up</a>, or choose <a href="/reset">a new password</a>.</p>
 {told}
 <ul>
 <li><a href="/docs">The API, readable</a> (and as <a href="/api/openapi.json">OpenAPI 3.1</a>,
@@ -140,14 +142,12 @@ def handler(html: str) -> Handler:
     return handle
 
 
-def add_to(app: web.Application, document: dict[str, Any], stand_ins: Iterable[str]) -> None:
-    """Adds the pages and what they need."""
+def add_to(app: web.Application, document: dict[str, Any], stand_ins: Iterable[str],
+           remembered: Remembered, secure: bool) -> None:
+    """Adds the pages and what they need. `secure`: the outside speaks https, for the cookie."""
     app.router.add_get("/", handler(home(stand_ins)))
     app.router.add_get("/docs", handler(docs(document)))
-    app.router.add_get("/static/foyer.css", _stylesheet)
-
-
-async def _stylesheet(request: web.Request) -> web.StreamResponse:
-    made = reply.response((STATIC / "foyer.css").read_bytes(), 200, "text/css; charset=utf-8", request[REQUEST_ID])
-    made.headers["Cache-Control"] = "max-age=300"
-    return made
+    app.router.add_get("/signup", SignUpPage(static_files.html("signup"), remembered, secure).handle)
+    for name in ("confirm", "reset"):
+        app.router.add_get(f"/{name}", handler(static_files.html(name)))
+    static_files.add_to(app)

@@ -33,6 +33,7 @@ class Kept(NamedTuple):
     head: int
     like_count: int
     author_id: int
+    edited_at: str | None
 
     def json(self, liked: bool) -> bytes:
         """The post's JSON for one reader."""
@@ -41,14 +42,14 @@ class Kept(NamedTuple):
     def with_likes(self, like_count: int) -> Kept:
         """The same post with another number of likes."""
         prefix = b'%b%d,"liked":' % (self.prefix[:self.head], like_count)
-        return Kept(prefix, self.head, like_count, self.author_id)
+        return Kept(prefix, self.head, like_count, self.author_id, self.edited_at)
 
 
 def kept(post: Post) -> Kept:
     """The post as it is kept."""
     encoded = msgspec.json.encode(post)
     end = encoded.rindex(_LIKED) + len(_LIKED)
-    return Kept(encoded[:end], encoded.rindex(_COUNT) + len(_COUNT), post.like_count, post.author.id)
+    return Kept(encoded[:end], encoded.rindex(_COUNT) + len(_COUNT), post.like_count, post.author.id, post.edited_at)
 
 
 Shown = tuple[int, Kept, bool]  # a post's id, the post, and whether its reader likes it

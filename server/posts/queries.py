@@ -56,7 +56,7 @@ LIKE_AGAIN = """
     WHERE post_id = $1 AND user_id = $2 AND taken_back_at IS NOT NULL"""
 TAKE_BACK = """
     UPDATE likes SET taken_back_at = $3 WHERE post_id = $1 AND user_id = $2 AND taken_back_at IS NULL"""
-COUNT_LIKE = "UPDATE posts SET like_count = like_count + $2 WHERE id = $1 RETURNING like_count"
+COUNT_LIKE = "UPDATE posts SET like_count = like_count + $2 WHERE id = $1 RETURNING like_count, edited_at"
 HAS_LIKED = "SELECT 1 FROM likes WHERE post_id = $1 AND user_id = $2 AND taken_back_at IS NULL"
 LIKES_OF = "SELECT post_id, taken_back_at IS NULL FROM likes WHERE user_id = $1 LIMIT $2"
 READ_LIKERS = """
@@ -158,9 +158,11 @@ async def take_like_back(tx: Tx, post_id: int, user_id: int) -> bool:
     return await tx.run(TAKE_BACK, post_id, user_id, tx.now) == 1
 
 
-async def count_like(tx: Tx, post_id: int, change: int) -> int:
-    """Counts one like more or less; the new number."""
-    return int(await tx.value(COUNT_LIKE, post_id, change))
+async def count_like(tx: Tx, post_id: int, change: int) -> tuple[int, str | None]:
+    """Counts one like more or less; the new number, and when the post was changed last."""
+    row = await tx.one(COUNT_LIKE, post_id, change)
+    assert row is not None, "the like stands in the table"
+    return row["like_count"], iso_or_none(row["edited_at"])
 
 
 async def likes(tx: Tx, user_id: int, post_id: int) -> bool:

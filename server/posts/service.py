@@ -1,6 +1,7 @@
 """The rules of posts and likes."""
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import msgspec
@@ -37,12 +38,14 @@ POST_LIKED = EventType("post_liked", LikeNews, "Somebody likes a post of the mem
 class Posts:
     """What happens inside the transactions."""
 
-    def __init__(self, memory: Memory, events: EventLog, undeliverable: tuple[str, ...]) -> None:
+    def __init__(self, memory: Memory, events: EventLog, undeliverable: tuple[str, ...],
+                 check_may_write: Callable[[Tx, int], Awaitable[None]]) -> None:
         self._memory, self._events = memory, events
-        self._undeliverable = undeliverable
+        self._undeliverable, self._check_may_write = undeliverable, check_may_write
 
     async def create(self, tx: Tx, member: Member, body: NewPost) -> tuple[int, bytes]:
         """Adds a post; gives its id and the post as JSON."""
+        await self._check_may_write(tx, member.id)
         found = await queries.count_new_post(tx, member.id)
         if found is None:
             raise unauthorized()
@@ -62,6 +65,7 @@ class Posts:
         post = await existing(tx, post_id)
         if post.author.id != member.id:
             raise Problem("forbidden", "Only its author can change a post.")
+        await self._check_may_write(tx, member.id)
         if body.title is UNSET and body.text is UNSET and body.link is UNSET:
             return post
         link = post.link if body.link is UNSET else body.link
@@ -89,17 +93,20 @@ class Posts:
             tx.after_commit(partial(self._memory.fill, stamp, [(post_id, known, False)], 0))
         if known.author_id == member.id:
             raise Problem("own_post", "One's own post cannot be liked.")
+        await self._check_may_write(tx, member.id)
         if await queries.insert_like(tx, post_id, member.id):
-            count = await queries.count_like(tx, post_id, 1)
+            count, edited_at = await queries.count_like(tx, post_id, 1)
             news = LikeNews(post_id, Liking(member.id, member.username), count)
             await self._events.append(tx, known.author_id, POST_LIKED.name, POST_LIKED.encode(news))
         elif await queries.like_again(tx, post_id, member.id):
-            count = await queries.count_like(tx, post_id, 1)
+            count, edited_at = await queries.count_like(tx, post_id, 1)
         else:
             post = await existing(tx, post_id)
             if not await queries.likes(tx, member.id, post_id):
                 raise unauthorized()  # the account is gone since the request came
             return kept(post).json(True)
+        if edited_at != known.edited_at:  # it was changed since it was looked up
+            known = kept(await existing(tx, post_id))
         return self._liked(tx, post_id, known, count, member, True)
 
     async def unlike(self, tx: Tx, member: Member, post_id: int) -> bytes:
@@ -107,7 +114,9 @@ class Posts:
         known = kept(await existing(tx, post_id))
         if not await queries.take_like_back(tx, post_id, member.id):
             return kept(await existing(tx, post_id)).json(False)  # another request may have done it since
-        count = await queries.count_like(tx, post_id, -1)
+        count, edited_at = await queries.count_like(tx, post_id, -1)
+        if edited_at != known.edited_at:
+            known = kept(await existing(tx, post_id))
         return self._liked(tx, post_id, known, count, member, False)
 
     def _liked(self, tx: Tx, post_id: int, known: Kept, count: int, member: Member, liked: bool) -> bytes:

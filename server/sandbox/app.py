@@ -1,4 +1,4 @@
-"""The sandbox: all stand-ins on one port, and the switches that tell them how to behave.
+"""The sandbox: all stand-ins on one port, the mail server's beside it, and the switches that tell them what to play.
 
 `PUT /_switch/<provider>` sets what is played, `GET` shows it and all that could be, `DELETE` goes back to the usual.
 `GET /_calls/<provider>` counts calls, with `?email=` those about one address.
@@ -13,6 +13,7 @@ from aiohttp import web
 from server.sandbox.clearbit import Clearbit
 from server.sandbox.gravatar import Gravatar
 from server.sandbox.hunter import Hunter
+from server.sandbox.mail import Mail
 from server.sandbox.people import normalised
 from server.sandbox.replies import json_response
 from server.sandbox.stage import UnknownSwitch
@@ -23,11 +24,11 @@ _SECRETS = ("Authorization", "X-API-KEY")
 
 
 class Sandbox:
-    """A running sandbox."""
+    """A running sandbox: `url` is where it answers, `smtp_url` where it takes mail."""
 
-    def __init__(self, runner: web.AppRunner, url: str) -> None:
+    def __init__(self, runner: web.AppRunner, url: str, smtp_url: str) -> None:
         self._runner = runner
-        self.url = url
+        self.url, self.smtp_url = url, smtp_url
 
     async def close(self) -> None:
         """Stops it; answers that are being held back are let go at once."""
@@ -35,16 +36,19 @@ class Sandbox:
 
 
 async def start(host: str = "127.0.0.1", port: int = 0) -> Sandbox:
-    """Starts all stand-ins on one port; 0 picks a free one, `url` tells which."""
-    runner = web.AppRunner(make_app(), access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    """Starts all stand-ins on one port; 0 picks a free one, `url` tells which. Mail arrives on another free one."""
+    mail = Mail()
+    app = make_app([*_over_http(), mail])
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
+        smtp_url = await mail.listen(host)
     except OSError:
         await runner.cleanup()
         raise
     shown = f"[{host}]" if ":" in host else host
-    return Sandbox(runner, f"http://{shown}:{runner.addresses[0][1]}")
+    return Sandbox(runner, f"http://{shown}:{runner.addresses[0][1]}", smtp_url)
 
 
 def make_app(stand_ins: Iterable[StandIn] | None = None) -> web.Application:
@@ -52,11 +56,15 @@ def make_app(stand_ins: Iterable[StandIn] | None = None) -> web.Application:
     app = web.Application()
     app[_CLOSING] = closing = asyncio.Event()
     app.on_shutdown.append(_let_go)
-    controls = _Controls({each.name: each for each in stand_ins or (Hunter(), Clearbit(), Gravatar())})
+    controls = _Controls({each.name: each for each in stand_ins or [*_over_http(), Mail()]})
     controls.add_routes(app)
     for name, stand_in in controls.stand_ins.items():
         app.add_subapp(f"/{name}", stand_in.app(closing))
     return app
+
+
+def _over_http() -> list[StandIn]:
+    return [Hunter(), Clearbit(), Gravatar()]
 
 
 async def _let_go(app: web.Application) -> None:

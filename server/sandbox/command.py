@@ -19,14 +19,14 @@ async def run(host: str, port: int) -> None:
         sandbox = await start(host, port)
     except OSError as error:
         raise ConfigError(f"--port: cannot listen on {host}:{port}: {error.strerror}") from None
-    print(settings_lines(sandbox.url), flush=True)
+    print(settings_lines(sandbox.url, sandbox.smtp_url), flush=True)
     try:
         await stop.wait()
     finally:
         await sandbox.close()
 
 
-def settings_lines(url: str) -> str:
+def settings_lines(url: str, smtp_url: str) -> str:
     """The lines of config/server.cfg that point a server at the stand-ins.
 
     Any key will do that does not begin with `bad`.
@@ -34,5 +34,7 @@ def settings_lines(url: str) -> str:
     return (f"# The stand-ins are ready at {url}\n"
             f"[hunter]\nurl = {url}/hunter\napi_key = stand-in\n\n"
             f"[clearbit]\nurl = {url}/clearbit\napi_secret = stand-in\n\n"
+            f"# What arrives is shown at {url}/mail\n"
+            f"[mail]\nurl = {smtp_url}\n\n"
             f"# Asked when `providers` of [enrichment] names it.\n"
             f"[gravatar]\nurl = {url}/gravatar\napi_key = stand-in")

@@ -9,7 +9,7 @@ from server.core.errors import ConfigError
 from server.storage.base import Tx
 
 FILE = Path(__file__).resolve().parents[2] / "schema.sql"
-VERSION = 3
+VERSION = 4
 
 # The statements that lead to each version from the one before. Version 1 is schema.sql itself.
 MIGRATIONS: Mapping[int, str] = {
@@ -46,6 +46,74 @@ CREATE TABLE allowances (
     PRIMARY KEY (name, subject)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX allowances_age ON allowances (whole_at);
+""",
+    # Mail, and referrals with their ledger.
+    4: """
+ALTER TABLE users ADD COLUMN email_wanted TEXT;
+ALTER TABLE users ADD COLUMN email_wanted_status TEXT;
+CREATE TABLE links (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    purpose TEXT NOT NULL CHECK (purpose IN ('confirm', 'reset')),
+    email TEXT NOT NULL,
+    nonce TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX links_hash ON links (hash);
+CREATE INDEX links_of ON links (user_id, purpose);
+CREATE INDEX links_expiry ON links (expires_at);
+CREATE TABLE mails (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    letter TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    words TEXT NOT NULL,
+    link_id INTEGER REFERENCES links (id) ON DELETE SET NULL,
+    message_id TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('queued', 'sent', 'failed', 'not_configured')),
+    reason TEXT,
+    created_at INTEGER NOT NULL,
+    sent_at INTEGER
+) STRICT;
+CREATE INDEX mails_of ON mails (user_id, id);
+CREATE INDEX mails_recipient ON mails (recipient, id);
+CREATE INDEX mails_status ON mails (status, id);
+CREATE INDEX mails_link ON mails (link_id) WHERE link_id IS NOT NULL;
+CREATE INDEX mails_age ON mails (created_at);
+CREATE TABLE referrals (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    inviter_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    invitee_id INTEGER REFERENCES users (id) ON DELETE SET NULL,
+    mailbox TEXT NOT NULL,
+    joined_at INTEGER NOT NULL,
+    counted_at INTEGER
+) STRICT;
+CREATE UNIQUE INDEX referrals_invitee ON referrals (invitee_id) WHERE invitee_id IS NOT NULL;
+CREATE UNIQUE INDEX referrals_mailbox ON referrals (mailbox) WHERE counted_at IS NOT NULL;
+CREATE INDEX referrals_inviter ON referrals (inviter_id, id);
+CREATE TABLE inviters (
+    user_id INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    invited INTEGER NOT NULL DEFAULT 0,
+    counted INTEGER NOT NULL DEFAULT 0,
+    rewarded INTEGER NOT NULL DEFAULT 0,
+    day INTEGER NOT NULL DEFAULT 0,
+    counted_on_day INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE ledger (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    reason TEXT NOT NULL CHECK (reason IN ('invitee_reward', 'inviter_reward')),
+    amount INTEGER NOT NULL CHECK (amount >= 0),
+    currency TEXT NOT NULL,
+    target INTEGER NOT NULL,
+    balance INTEGER NOT NULL,
+    at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX ledger_key ON ledger (key);
+CREATE INDEX ledger_of ON ledger (user_id, id);
 """,
 }
 

@@ -45,6 +45,10 @@ class Allowances:
             if refused is not None:
                 raise refused
 
+    async def take_in(self, tx: Tx, wanted: Allowance) -> Problem | None:
+        """Counts one in the caller's transaction; the Problem 429 when there is no allowance left."""
+        return await _take(tx, wanted) if self._limiter.enabled else None
+
     async def give_back(self, taken: Allowance) -> None:
         """Takes the counting of one back."""
         if self._limiter.enabled:

@@ -58,6 +58,7 @@ def day(value: str) -> str | None:
 
 
 Line120 = Annotated[str, rule(line, schema=_ONE_LINE, min_length=1, max_length=120)]
+Line254 = Annotated[str, rule(line, schema=_ONE_LINE, min_length=1, max_length=254)]
 Line255 = Annotated[str, rule(line, schema=_ONE_LINE, min_length=1, max_length=255)]
 Text1000 = Annotated[str, rule(text, min_length=1, max_length=1000)]
 Text20000 = Annotated[str, rule(text, min_length=1, max_length=20_000)]

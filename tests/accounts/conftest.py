@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pytest
 
+from server.accounts import recovery
 from server.core.clock import now_ms
 from tests.support import Served
 
@@ -27,3 +28,10 @@ class HandClock:
 @pytest.fixture
 async def clock(server: Served) -> HandClock:
     return HandClock(server)
+
+
+@pytest.fixture
+def promptly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The letter to somebody who forgot their password is written at once."""
+    monkeypatch.setattr(recovery, "SOONEST", 0)
+    monkeypatch.setattr(recovery, "LATEST", 0)

@@ -248,7 +248,8 @@ class Witness:
 
     async def _count(self, tx: Tx) -> int:
         of = [("users", "id"), ("sessions", "user_id"), ("events", "user_id"), ("enrichments", "user_id"),
-              ("posts", "author_id"), ("likes", "user_id"), ("idempotency", "member_id"), ("mentions", "member_id")]
+              ("posts", "author_id"), ("likes", "user_id"), ("idempotency", "member_id"), ("mentions", "member_id"),
+              ("links", "user_id"), ("mails", "user_id"), ("referrals", "inviter_id"), ("inviters", "user_id")]
         return sum([await tx.value(f"SELECT count(*) FROM {table} WHERE {column} = $1", self._id)
                     for table, column in of])
 
@@ -274,6 +275,8 @@ def _others_at_once(served: Served, session: Any, post: Any) -> list[Callable[[]
         lambda: api.post("/api/token/refresh", {"refresh_token": session["refresh_token"]}),
         lambda: api.post("/api/logout", token=token, headers={"Idempotency-Key": "l"}),
         lambda: api.post("/api/events/ack", {"seq": 1}, token=token),
+        lambda: api.post("/api/email/resend", token=token),
+        lambda: api.post("/api/password/forgot", {"email": "leaver@example.org"}),
         *[lambda path=path: api.get(path, token=token) for path in (  # type: ignore[misc]
             "/api/me", "/api/me/enrichment", "/api/me/export", "/api/sessions", "/api/events", "/api/posts")],
     ]
@@ -312,7 +315,7 @@ def _in_flight(served: Served, member: Member, post: int, account: Any) -> list[
         lambda tx: foyer.posts.like(tx, member, post, None),
         lambda tx: foyer.posts.create(tx, member, NewPost("a", "b")),
         lambda tx: foyer.accounts.me(tx, member.id),
-        lambda tx: foyer.accounts.change_me(tx, member.id, ChangeMe(name="x"), "", "", None),
+        lambda tx: foyer.accounts.change_me(tx, member.id, ChangeMe(name="x"), None),
         lambda tx: foyer.accounts.log_in(tx, account, None, None),  # type: ignore[arg-type]
         lambda tx: foyer.accounts.change_password(tx, account, "a hash", member.session_id),
         lambda tx: foyer.enricher.again(tx, member.id, False),

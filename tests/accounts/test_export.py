@@ -11,6 +11,7 @@ import pytest
 from server.accounts import export
 from server.accounts.model import Export
 from server.storage import Tx
+from tests.accounts.letters import quiet, want
 from tests.accounts.test_erasure import leave, like
 from tests.conftest import Serve
 from tests.enrichment.support import settled
@@ -22,6 +23,7 @@ LEFT_OUT = {
     "users": {"password_hash",  # proves who they are
               "username_key", "email_key",  # the same, folded
               "suspended_at",  # nobody who is suspended gets here
+              "email_wanted_status",  # a verdict on an address that is not theirs yet
               "event_seq", "event_floor", "events_dropped"},  # counters of the events, which are there
     "sessions": {"user_id", "nonce", "generation"},  # what tokens are made of
     "events": {"id", "user_id"},
@@ -29,16 +31,28 @@ LEFT_OUT = {
     "enrichments": {"user_id", "answers"},
     "posts": {"author_id"},
     "likes": {"user_id", "told"},  # an event of somebody else
+    "mails": {"user_id", "words", "link_id", "message_id"},  # what is put into the letter stands elsewhere
+    "links": {"id", "user_id", "purpose", "email", "nonce", "hash", "created_at", "expires_at"},  # as good as passwords
+    "referrals": {"inviter_id", "invitee_id", "mailbox"},  # of somebody else
+    "inviters": {"user_id", "invited", "counted", "rewarded", "day", "counted_on_day"},  # counts of what is there
+    "ledger": {"user_id"},
 }
-RENAMED = {"event_acked": "events_acknowledged", "issued_at": "last_used_at", "at": "liked_at", "post_id": "post_id"}
+RENAMED = {"email_wanted": "email_pending",
+           "event_acked": "events_acknowledged", "issued_at": "last_used_at", "at": "liked_at", "post_id": "post_id"}
 
 
 async def _lived(served: Served) -> tuple[Any, Any]:
     """A member with something of everything, and what their export says."""
     api = served.api
-    session = await api.sign_up("ada", bio="My bio", birth_date="1987-02-28")
-    token, bob = session["access_token"], (await api.sign_up("bob"))["access_token"]
+    inviter = await api.sign_up("eve")
+    session = await api.sign_up("ada", bio="My bio", birth_date="1987-02-28",
+                                referral_code=inviter["user"]["referral_code"])
     await settled(served)
+    token = session["access_token"]
+    bob = (await api.sign_up("bob", referral_code=session["user"]["referral_code"]))["access_token"]
+    await settled(served)
+    await want(served, token, "ada@example.net")
+    await quiet(served)
     for number in range(7):
         body = {"title": f"Post {number}", "text": "T\u00e4xt \u2028"}
         post = await api.post("/api/posts", body, token=token, headers={"Idempotency-Key": str(number)})
@@ -72,13 +86,17 @@ async def test_it_is_a_document_to_keep(server: Served) -> None:
 
 
 async def _columns(tx: Tx) -> dict[str, set[str]]:
-    return {table: set(dict(await tx.one(f"SELECT * FROM {table}") or ())) for table in LEFT_OUT}
+    found = {table: await tx.one(f"SELECT * FROM {table}") for table in LEFT_OUT}
+    assert all(found.values())
+    return {table: set(dict(row or ())) for table, row in found.items()}
 
 
 async def test_every_column_about_a_member_is_in_it_or_left_out_for_a_reason(server: Served) -> None:
     _, answer = await _lived(server)
     parts = {"users": {**answer.data, **answer.data["profile"]}, "enrichments": answer.data["enrichment"],
-             **{table: answer.data[table][0] for table in ("sessions", "events", "jobs", "posts", "likes")}}
+             "referrals": answer.data["invited"][0], "links": {}, "inviters": {},
+             **{table: answer.data[table][0] for table in ("sessions", "events", "jobs", "posts", "likes", "mails",
+                                                           "ledger")}}
     for table, columns in (await server.foyer.database.read(_columns)).items():
         shown = set(parts[table])
         missing = {column for column in columns if column not in shown and RENAMED.get(column) not in shown}
@@ -101,15 +119,35 @@ async def test_all_of_it_is_there_in_whatever_parts(small: None, server: Served)
     assert (data["kept_answers"], data["events_acknowledged"]) == (7, 1)
 
 
+async def test_letters_and_referrals_are_in_it(small: None, server: Served) -> None:
+    session, answer = await _lived(server)
+    data, summary = answer.data, (await server.api.get("/api/referrals", token=session["access_token"])).data
+    assert [(mail["letter"], mail["recipient"], mail["status"]) for mail in data["mails"]] == [
+        ("confirm", "ada@example.org", "sent"), ("confirm_new", "ada@example.net", "sent"),
+        ("address_changing", "ada@example.org", "sent")]
+    assert all(mail["sent_at"] >= mail["created_at"] for mail in data["mails"])
+    assert data["profile"]["email_pending"] == "ada@example.net" and data["invited_by"] == "eve"
+    assert [(one["username"], one["counted_at"] is None) for one in data["invited"]] == [("bob", False)]
+    (entry,) = data["ledger"]
+    assert (entry["reason"], entry["amount"]) == ("invitee_reward", summary["balance"])
+    assert entry["key"] == f"invitee:{session['user']['id']}" and entry["balance"] == summary["balance"] > 0
+
+
 async def _secrets(tx: Tx, member_id: int) -> set[str]:
     hashed = await tx.value("SELECT password_hash FROM users WHERE id = $1", member_id)
-    return {hashed, *(row["nonce"] for row in await tx.all("SELECT nonce FROM sessions"))}
+    links = await tx.all("SELECT nonce, hash FROM links")
+    assert len(links) >= 3
+    return {hashed, *(row["nonce"] for row in await tx.all("SELECT nonce FROM sessions")),
+            *(row["mailbox"] for row in await tx.all("SELECT mailbox FROM referrals")),
+            *(value for row in links for value in (row["nonce"], row["hash"]))}
 
 
 async def test_no_secret_is_in_it_and_nothing_of_others(server: Served) -> None:
     session, answer = await _lived(server)
     secrets = await server.foyer.database.read(_secrets, session["user"]["id"])
-    secrets |= {session["access_token"], session["refresh_token"], "bob@example.org", "$2b$"}
+    secrets |= {session["access_token"], session["refresh_token"], "bob@example.org", "eve@example.org", "$2b$"}
+    secrets |= {link.partition("#token=")[2] for mail in await server.mails("ada@example.org") for link in mail["links"]
+                if "#" in link}
     assert [secret for secret in secrets if secret.encode() in answer.raw] == []
 
 
@@ -138,7 +176,7 @@ async def test_a_gap_in_the_events_does_not_end_it(small: None, server: Served) 
         await tx.run("UPDATE users SET events_dropped = 2 WHERE id = $1", session["user"]["id"])
     await server.foyer.database.write(drop)
     data = (await server.api.get("/api/me/export", token=session["access_token"])).data
-    assert [event["seq"] for event in data["events"]] == [1, 2, 5, 6, 7, 8]
+    assert [event["seq"] for event in data["events"]] == [1, 2, 5, 6, 7, 8, 9]
 
 
 class Counting:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.accounts.letters import confirmed, moved
 from tests.support import PASSWORD, Answer, Api, Served, until
 from tests.web.hostile import problem
 
@@ -47,7 +48,7 @@ async def test_null_empties_each_field(api: Api, token: str) -> None:
 async def test_what_cannot_be_changed_is_unknown(api: Api, token: str) -> None:
     before = (await api.get("/api/me", token=token)).data
     for name in ("id", "username", "role", "password", "password_hash", "email_status", "created_at", "post_count",
-                 "referral_code", "email_confirmed_at", "enrichment", "user_id"):
+                 "referral_code", "email_confirmed_at", "email_pending", "email_wanted", "enrichment", "user_id"):
         answer = await _patch(api, token, **{name: before.get(name, "x"), "bio": "changed"})
         problem(answer, 422)
         assert answer.fields == {name: "unknown_field"}
@@ -90,6 +91,10 @@ async def test_lengths_are_counted_in_characters(api: Api, token: str) -> None:
 async def test_another_address_is_judged_anew(server: Served, token: str) -> None:
     api = server.api
     changed = (await _patch(api, token, email="Ada+webmail@Example.ORG")).data
+    assert (changed["email"], changed["email_status"]) == ("ada@example.org", "valid")
+    assert changed["email_pending"] == "Ada+webmail@example.org"
+    await confirmed(server, "Ada+webmail@example.org", "confirm_new")
+    changed = (await api.get("/api/me", token=token)).data
     assert (changed["email"], changed["email_status"]) == ("Ada+webmail@example.org", "webmail")
     answer = await _patch(api, token, email="ada+disposable@example.org", name="Not written")
     assert problem(answer, 422) == "email_undeliverable" and answer.fields == {"email": "email_undeliverable"}
@@ -100,8 +105,7 @@ async def test_another_address_is_judged_anew(server: Served, token: str) -> Non
 
 
 async def test_a_verdict_that_comes_late(server: Served, token: str) -> None:
-    changed = (await _patch(server.api, token, email="ada+later@example.org")).data
-    assert changed["email_status"] == "pending"
+    await moved(server, token, "ada+later@example.org")
 
     async def valid() -> bool:
         return bool((await server.api.get("/api/me", token=token)).data["email_status"] == "valid")
@@ -121,11 +125,12 @@ async def test_another_members_address_is_taken(api: Api, token: str) -> None:
     for email in ("bob@example.org", "BOB@EXAMPLE.ORG", "\uff42ob@example.org"):
         answer = await _patch(api, token, email=email)
         assert problem(answer, 409) == "email_taken" and answer.fields == {"email": "email_taken"}
-    assert (await _patch(api, token, email="ADA@example.org")).data["email"] == "ADA@example.org"
+    assert (await _patch(api, token, email="ADA@example.org")).data["email_pending"] == "ADA@example.org"
 
 
-async def test_what_was_given_up_is_free_again(api: Api, token: str) -> None:
-    await _patch(api, token, email="other@example.org")
+async def test_what_was_given_up_is_free_again(server: Served, token: str) -> None:
+    api = server.api
+    await moved(server, token, "other@example.org")
     assert (await api.sign_up("second", email="ada@example.org"))["user"]["email"] == "ada@example.org"
 
 

@@ -6,7 +6,7 @@ from statistics import median
 from time import perf_counter
 
 Ask = Callable[[int], Awaitable[None]]
-ROUNDS = 3
+ROUNDS = 5
 
 
 async def apart(one: Ask, other: Ask, at_once: int, most: float) -> float:

@@ -9,7 +9,7 @@ import pytest
 from server.core import units
 from server.core.clock import iso, iso_or_none
 from server.core.errors import CODES, Problem
-from server.core.units import Rate
+from server.core.units import Mailbox, MailServer, Rate
 
 Parser = Callable[[str], Any]
 GOOD: list[tuple[Parser, dict[str, Any]]] = [
@@ -27,6 +27,15 @@ GOOD: list[tuple[Parser, dict[str, Any]]] = [
     (units.origins,
      {"": (), "https://App.Example.org, http://localhost:1": ("https://app.example.org", "http://localhost:1")}),
     (units.database_url, {"sqlite:foyer.db": "sqlite:foyer.db", "postgresql://u:p@h/d": "postgresql://u:p@h/d"}),
+    (units.mail_url, {url: url for url in ("", "smtp://h", "smtps://u:p%40ss@mail.example.org:25")}),
+    (units.mail_server,
+     {"smtp://mail.example.org": MailServer("mail.example.org", 587), "smtps://h/": MailServer("h", 465, True),
+      "smtp://[::1]:2525": MailServer("::1", 2525), "smtp://u@127.0.0.1:25": MailServer("127.0.0.1", 25, user="u"),
+      "smtps://ada%40b.c:p%3Aq%2Fr@h:1": MailServer("h", 1, True, "ada@b.c", "p:q/r")}),
+    (units.mailbox, {box: box for box in ("", "ada@example.org", "Foyer <foyer@localhost>")}),
+    (units.mailbox_parts,
+     {"o'neill+x@b.c": Mailbox("", "o'neill+x@b.c"), "Foyer at Lützen <f@b.c>": Mailbox("Foyer at Lützen", "f@b.c"),
+      '"Foyer, Inc." <f@b.c>': Mailbox("Foyer, Inc.", "f@b.c")}),
 ]
 BAD: list[tuple[Parser, tuple[str, ...]]] = [
     (units.duration, ("", "2", "s", "2 weeks", "-1 s", "0 s", "2 S", "1e3 s", "2 s 3", "nan s", "\u0662 s", "2\ts")),
@@ -44,6 +53,14 @@ BAD: list[tuple[Parser, tuple[str, ...]]] = [
     (units.database_url, ("", "sqlite:", "foyer.db", "mysql://x", "postgresql://a b")),
     (units.networks, ("x", "10.0.0.0/33", "1.2.3", "::g")),
     (units.choice("full", "normal"), ("", "FULL", "full ")),
+    (units.mail_url,
+     ("x", "http://h", "smtp://", "smtp://:p@h", "smtp://h:0", "smtp://h:99999", "smtp://h:x", "smtp://h/x",
+      "smtp://h?x", "smtp://u:p#w@h", "smtp://u:p w@h", "smtp://u:%0d%0ax@h", "smtp://u:%ff@h", "smtp://h\n",
+      "smtp://h\t", "smtp://[x]", "smtp://[::1", "smtp://-h", "smtp://h_\u202e")),
+    (units.mailbox,
+     ("ada", "@b.c", "ada@", "ada@b..c", "ada@-b", "ü@b.c", "ada@b.c\n", "a b@c.d", "a@b.c, d@e.f", "<ada@b.c>",
+      '"x <ada@b.c>', "Foyer\r\nBcc: x <ada@b.c>", "Foyer\u2028 <ada@b.c>", "a" * 65 + "@b.c",
+      "x" * 101 + " <ada@b.c>", "ada@" + "b" * 251)),
 ]
 
 
@@ -62,6 +79,15 @@ def test_what_cannot_be_read_says_what_was_expected(parse: Parser, texts: tuple[
             parse(text)
         said = str(caught.value)
         assert len(said) > 5 and "\n" not in said, (text, said)
+
+
+def test_what_is_wrong_with_a_mail_url_is_said_without_the_password() -> None:
+    for url in ("http://u:pa55@h", "smtp://u:pa55@h:x", "smtp://u:pa55%ff@h", "smtp://pa55 @h"):
+        with pytest.raises(ValueError) as caught:
+            units.mail_url(url)
+        error = caught.value
+        assert "pa55" not in str(error) and (error.__context__ is None or error.__suppress_context__), url
+    assert "pa55" not in repr(units.mail_server("smtp://u:pa55@h"))
 
 
 def test_which_hosts_are_this_machine() -> None:

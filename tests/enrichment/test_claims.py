@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.accounts.letters import moved
 from tests.conftest import Serve
 from tests.enrichment.support import Ahead, Held, an_hour_later, ask_again, asked, me, settled, the_answer, told
 from tests.support import PASSWORD, Served, until
@@ -44,7 +45,7 @@ async def test_the_address_is_never_asked_about_again(server: Served) -> None:
     await an_hour_later(server, first)
     assert (await ask_again(server, first)).data["status"] == "not_found"
     assert [answer["status"] for answer in await told(server, first)] == ["not_found"] * 2
-    await patch(server, first, email="other@example.org")
+    await moved(server, first["access_token"], "other@example.org")
     second = await server.api.sign_up("second", email="ADA@example.org")
     assert second["user"]["email_status"] == "unknown"
     assert (await the_answer(server, second))["status"] == "not_found"
@@ -56,7 +57,7 @@ async def test_it_is_remembered_over_a_restart(serve: Serve) -> None:
     first = await serve()
     await claim(first)
     session = await first.api.sign_up("first", email=ADDRESS)
-    await patch(first, session, email="other@example.org")
+    await moved(first, session["access_token"], "other@example.org")
     await first.stop()
     second = await serve()
     assert (await second.api.sign_up("second", email=ADDRESS))["user"]["email_status"] == "unknown"
@@ -113,7 +114,7 @@ async def test_said_about_an_address_that_the_member_gave_up_meanwhile_it_is_rem
     session = await server.api.sign_up("ada", email=ADDRESS)
     held = Held(server.foyer.outside.hunter, "verify", monkeypatch, about=ADDRESS)
     await held.begun()
-    await patch(server, session, email="other@example.org")
+    await moved(server, session["access_token"], "other@example.org")
     held.release()
     await settled(server)
     await server.api.switch(server.sandbox, "hunter", verifier="valid", find="found")

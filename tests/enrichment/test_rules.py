@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from server.storage import Tx
+from tests.accounts.letters import moved
 from tests.conftest import Serve
 from tests.enrichment.support import Ahead, Held, an_hour_later, ask_again, asked, me, settled, the_answer, told
 from tests.support import PASSWORD, Served, until
@@ -104,7 +105,7 @@ async def test_nobody_here_is_remembered_for_a_later_sign_up_but_not_against_a_r
         await server.api.switch(server.sandbox, provider, find=position)
     first = await server.api.sign_up("first", email=email)
     await settled(server)
-    await patch(server, first, email="another@example.org")
+    await moved(server, first["access_token"], "another@example.org")
     second = await server.api.sign_up("second", email="SomeBody@Example.org")
     assert (await the_answer(server, second))["status"] == "not_found"
     assert await asked(server, "clearbit", "find", email) == await asked(server, "hunter", "find", email) == 1

@@ -13,6 +13,7 @@ from server.ops import check
 from server.storage import postgres_connection
 from server.storage.inspection import Place, inspect, place_of
 from tests import postgres
+from tests.conftest import Serve
 from tests.support import Served, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,7 +29,7 @@ BREAKS: dict[str, str] = {
     "without an enrichment": "DELETE FROM enrichments WHERE user_id = 2",
     "open without a job": "UPDATE enrichments SET status = 'queued', answers = answers - 1 WHERE user_id = 1",
     "exactly one answer": "UPDATE enrichments SET requests = requests + 1 WHERE user_id = 1",
-    "too many or too few": "UPDATE events SET type = 'email_verified' WHERE user_id = 1 AND type = 'enriched'",
+    "`enriched` event too": "UPDATE events SET type = 'email_verified' WHERE user_id = 1 AND type = 'enriched'",
     "pending without a job": "UPDATE users SET email_status = 'pending' WHERE id = 1",
     "like by nobody": "UPDATE likes SET user_id = 77",
     "of a member who is gone": "UPDATE sessions SET user_id = 77",
@@ -36,14 +37,35 @@ BREAKS: dict[str, str] = {
     "could not be found": "UPDATE likes SET told = told + 1",
     "without a lease": f"{JOB}) VALUES ('verify_email', '9', '', 'running', 1, 1)",
     "without an end": f"{JOB}) VALUES ('verify_email', '9', '', 'done', 1, 1)",
+    "sum of the member's entries": "UPDATE ledger SET balance = balance + 1 WHERE reason = 'inviter_reward'",
+    "another cause": "UPDATE ledger SET key = 'invitee:99' WHERE reason = 'invitee_reward'",
+    "another cause than": "UPDATE ledger SET key = 'inviter:1:2' WHERE reason = 'inviter_reward'",
+    "those of the sign-ups and rewards": "UPDATE inviters SET rewarded = rewarded + 1",
+    "those of the sign-ups": "UPDATE inviters SET invited = invited + 1",
+    "not counted for its inviter": "DELETE FROM inviters",
+    "invited themselves": "UPDATE referrals SET inviter_id = invitee_id",
+    "without the invitee's reward": "UPDATE referrals SET counted_at = NULL",
+    "or the other way round": "DELETE FROM ledger WHERE reason = 'invitee_reward'",
+    "a reward that is not due": "UPDATE ledger SET target = 2 WHERE reason = 'inviter_reward'",
+    "a reward that is due": "UPDATE inviters SET counted = 5",
+    "`referral_credited` event too": "DELETE FROM ledger WHERE reason = 'inviter_reward'",
+    "queued without a job": "UPDATE mails SET status = 'queued'",
+    "without a verdict": "UPDATE users SET email_wanted = 'new@example.org' WHERE id = 1",
     "points at a row": "INSERT INTO posts (author_id, title, text, created_at) VALUES (99, 'a', 'b', 1)",
 }
+
+
+@pytest.fixture
+async def server(serve: Serve) -> Served:
+    return await serve({"referrals.inviter_target": "1"})
 
 
 async def _lived(server: Served) -> Place:
     """A database in which something happened; the server is stopped."""
     api = server.api
-    ada, bob = [(await api.sign_up(name))["access_token"] for name in ("ada", "bob")]
+    session = await api.sign_up("ada")
+    invited = await api.sign_up("bob", referral_code=session["user"]["referral_code"])
+    ada, bob = session["access_token"], invited["access_token"]
     post = await api.write_post(ada)
     await api.call("PUT", f"/api/posts/{post['id']}/like", token=bob)
 

@@ -10,8 +10,11 @@ from typing import Any
 
 import aiohttp
 
+from tests import mailbox
 from tests.support import PASSWORD, Answer, Api
 
+CONFIRM = "/api/email/confirm"
+STATUS = {CONFIRM: 204, "/api/signup": 201, "/api/posts": 201}
 GONE = (aiohttp.ClientError, ConnectionError, asyncio.TimeoutError)
 TAGS = ("", "", "", "+later", "+nobody")  # how the stand-ins treat the address: at once, 202 twice, unknown
 
@@ -27,6 +30,7 @@ class Member:
     id: int
     name: str
     token: str
+    email: str
     email_status: str
 
 
@@ -49,29 +53,43 @@ class Book:
     # What may be: one state when the last answer came, two when the server died before it.
     likes: dict[int, dict[int, set[bool]]] = field(default_factory=dict)
     ever_liked: set[tuple[int, int]] = field(default_factory=set)
+    confirmed: set[int] = field(default_factory=set)  # members
+    letters: dict[str, set[str]] = field(default_factory=dict)  # by address: the Message-IDs that arrived there
+    links: dict[str, str] = field(default_factory=dict)  # by address: the token that came and was not used yet
     unanswered: list[Asked] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     touched: set[int] = field(default_factory=set)  # posts written since the last comparison
     compared: int = 0  # how many members were
 
     def told(self, asked: Asked, answer: Answer) -> None:
-        """Notes the answer to a sign-up or a post."""
-        if answer.status != 201:
+        """Notes the answer to a sign-up, a confirmation or a post."""
+        if answer.status != STATUS[asked.path]:
             raise Refused(asked.path, answer.status, answer.body)
         if asked.by is None:
             user = answer.data["user"]
-            self.members.append(Member(user["id"], user["username"], answer.data["access_token"],
+            self.members.append(Member(user["id"], user["username"], answer.data["access_token"], user["email"],
                                        user["email_status"]))
+        elif asked.path == CONFIRM:
+            self.confirmed.add(asked.by.id)
         else:
             assert answer.data["id"] not in self.posts, "two posts have the same id"
             self.posts[answer.data["id"]] = (asked.by, asked.body["title"])
             self.touched.add(answer.data["id"])
         self.counts[asked.path] += 1
 
+    async def open_letters(self, api: Api, sandbox: str) -> None:
+        """Notes what has arrived at the mail sink."""
+        for letter in await mailbox.letters(api, sandbox):
+            [address] = letter["to"]
+            if address not in self.letters:
+                self.links[address] = letter["links"][0].partition("#token=")[2]
+            self.letters.setdefault(address, set()).add(letter["message_id"])
+
     def line(self) -> str:
         """The numbers, for the report."""
         return (f"{self.counts.total()} acknowledged writes: {self.counts['/api/signup']} sign-ups, "
-                f"{self.counts['/api/posts']} posts, {self.counts['like']} likes, {self.counts['unlike']} unlikes; "
+                f"{self.counts[CONFIRM]} confirmations, {self.counts['/api/posts']} posts, "
+                f"{self.counts['like']} likes, {self.counts['unlike']} unlikes; "
                 f"{self.counts['unanswered']} unanswered ones asked again")
 
 
@@ -97,14 +115,17 @@ class Load:
             await self.ask(sign_up(self._rng))
             return
         member = self._rng.choice(mine)
-        if not self._book.posts or self._rng.random() < 0.3:
+        if member.email in self._book.links and self._rng.random() < 0.3:
+            body = {"token": self._book.links.pop(member.email)}
+            await self.ask(Asked(CONFIRM, body, word(self._rng), member))
+        elif not self._book.posts or self._rng.random() < 0.3:
             body = {"title": word(self._rng), "text": "Some text"}
             await self.ask(Asked("/api/posts", body, word(self._rng), member))
         else:
             await self._like(member)
 
     async def ask(self, asked: Asked) -> None:
-        """Signs up or posts."""
+        """Signs up, confirms or posts."""
         try:
             answer = await self._api.post(asked.path, asked.body, headers={"Idempotency-Key": asked.key},
                                           token=asked.by.token if asked.by else None)
@@ -188,6 +209,7 @@ class Audit:
         for member in members:
             me = (await self._api.get("/api/me", token=member.token)).data
             assert (me["id"], me["username"]) == (member.id, member.name), "a member is somebody else"
+            assert me["email_confirmed_at"] or member.id not in self._book.confirmed, "a confirmation is gone"
 
     async def _post(self, id_: int, post: Any) -> None:
         author, title = self._book.posts[id_]
@@ -228,9 +250,22 @@ class Audit:
         return found
 
     async def ended(self, member: Member) -> bool:
-        """Whether the member's enrichment and address check have come to their end."""
+        """Whether the member's enrichment, address check and letter have come to their end."""
         me = (await self._api.get("/api/me", token=member.token)).data
-        return me["enrichment"]["status"] not in ("queued", "running") and me["email_status"] != "pending"
+        return (me["enrichment"]["status"] not in ("queued", "running") and me["email_status"] != "pending"
+                and (await self._mail(member))["status"] != "queued")
+
+    async def _mail(self, member: Member) -> Any:
+        """The one letter that the member was written."""
+        [mail] = (await self._api.get("/api/me/export", token=member.token)).data["mails"]
+        return mail
+
+    async def written_to(self, member: Member) -> None:
+        """The letter arrived, and if it did so twice, that can be seen."""
+        mail = await self._mail(member)
+        # It may have come, and have been used, before the server could note that it was sent.
+        assert mail["status"] == "sent" or (mail["status"] == "failed" and member.id in self._book.confirmed), mail
+        assert len(self._book.letters[member.email]) == 1, self._book.letters[member.email]
 
     async def told(self, member: Member) -> None:
         """The member was told of everything exactly once."""
@@ -238,6 +273,7 @@ class Audit:
         kinds = Counter(event["type"] for event in events)
         assert kinds["enriched"] == 1, kinds
         assert kinds["email_verified"] == (member.email_status == "pending"), kinds
+        assert kinds["email_confirmed"] == (member.id in self._book.confirmed), kinds
         likes = Counter((event["data"]["post_id"], event["data"]["by"]["id"])
                         for event in events if event["type"] == "post_liked")
         assert not likes or max(likes.values()) == 1, "an author was told twice of the same liker"

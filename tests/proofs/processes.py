@@ -17,6 +17,7 @@ from tests.support import database, variables
 RUN = Path(__file__).resolve().parents[2] / "run.py"
 READY = "Foyer is ready at "
 SANDBOX_READY = "# The stand-ins are ready at "
+SMTP_READY = "url = smtp"
 START_SECONDS = 30.0
 
 
@@ -122,11 +123,18 @@ async def sandbox(folder: Path) -> AsyncIterator[dict[str, str]]:
     """A sandbox in a process of its own: the settings that point a server at it."""
     began = time.monotonic()
     process = await ready(await spawn("sandbox", log=folder / "sandbox-log"), SANDBOX_READY, began)
+    smtp = "smtp" + await process.line(SMTP_READY)
     try:
         yield {"FOYER_HUNTER_URL": f"{process.url}/hunter", "FOYER_HUNTER_API_KEY": "stand-in",
-               "FOYER_CLEARBIT_URL": f"{process.url}/clearbit", "FOYER_CLEARBIT_API_SECRET": "stand-in"}
+               "FOYER_CLEARBIT_URL": f"{process.url}/clearbit", "FOYER_CLEARBIT_API_SECRET": "stand-in",
+               "FOYER_MAIL_URL": smtp, "FOYER_MAIL_FIRST_RETRY": "50 ms", "FOYER_MAIL_LONGEST_RETRY": "200 ms"}
     finally:
         await process.terminate()
+
+
+def stand_ins(environ: Mapping[str, str]) -> str:
+    """Where the sandbox answers that these settings point at."""
+    return environ["FOYER_HUNTER_URL"].removesuffix("/hunter")
 
 
 def lasting_port() -> int:

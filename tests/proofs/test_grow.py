@@ -21,7 +21,7 @@ from bot.client import FoyerClient
 from tests.postgres import Cluster
 from tests.proofs.book import Audit, Book, Load
 from tests.proofs.processes import READY, Process, chance, cycles, lasting_port, median_and_most, pause, ready
-from tests.proofs.processes import sandbox, spawn
+from tests.proofs.processes import sandbox, spawn, stand_ins
 from tests.proofs.test_kill9 import ask_again
 from tests.support import PASSWORD, Answer, Api, until
 
@@ -51,6 +51,7 @@ class Town:
             "FOYER_AUTH_BCRYPT_COST": "4", "FOYER_LIMITS_ENABLED": "no", "FOYER_HUNTER_TIMEOUT": "100 ms",
             "FOYER_ENRICHMENT_FIRST_RETRY": "50 ms", "FOYER_ENRICHMENT_LONGEST_RETRY": "200 ms",
             "FOYER_ENRICHMENT_ATTEMPTS": "30"}
+        self.sandbox = stand_ins(outside)
         self.ports = [lasting_port(), lasting_port()]
         self.servers: list[Process] = []
         self.worker: Process | None = None
@@ -158,7 +159,8 @@ async def _victim(scene: Town, at: int, kind: str) -> None:
 
 
 async def _cycle(scene: Town, apis: list[Insistent], book: Book, rng: random.Random, kind: str, at: int) -> None:
-    await asyncio.gather(*(ask_again(api, book, rng) for api in apis[:1]))
+    await ask_again(apis[0], book, rng)
+    await book.open_letters(apis[0], scene.sandbox)
     async with asyncio.TaskGroup() as group:
         for share in range(CLIENTS):
             group.create_task(Load(apis[share % 2], book, rng, share, CLIENTS, SIGN_UPS).run())
@@ -187,7 +189,7 @@ async def test_any_of_them_may_be_killed(tmp_path: Path) -> None:
                 kinds[kind] += 1
                 await _cycle(scene, apis, book, rng, kind, at)
             await ask_again(apis[0], book, rng)
-            await _judge(apis, book, followers)
+            await _judge(apis, book, followers, scene.sandbox)
         finally:
             for task in following:
                 task.cancel()
@@ -200,15 +202,17 @@ async def test_any_of_them_may_be_killed(tmp_path: Path) -> None:
         assert book.counts.total() > 10 * number
 
 
-async def _judge(apis: list[Insistent], book: Book, followers: list[Follower]) -> None:
+async def _judge(apis: list[Insistent], book: Book, followers: list[Follower], sink: str) -> None:
     audits = [Audit(api, book) for api in apis]
     for at, member in enumerate(book.members):
-        await until(partial(audits[at % 2].ended, member), 60)
+        await until(partial(audits[at % 2].ended, member), 100)  # the lease of one that was killed is 60 s
+    await book.open_letters(apis[0], sink)
     strangers = {follower.post for follower in followers}
     for audit in audits:
         await audit.everything(besides=strangers)
     for at, member in enumerate(book.members):
         await audits[at % 2].told(member)
+        await audits[at % 2].written_to(member)
     for follower, api in zip(followers, apis):
         for member in book.members[:20]:
             await api.call("PUT", f"/api/posts/{follower.post}/like", token=member.token)

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from tests.proofs.book import Audit, Book, Load
-from tests.proofs.processes import Process, Stage, chance, cycles, median_and_most, pause, sandbox, staged
+from tests.proofs.processes import Process, Stage, chance, cycles, median_and_most, pause, sandbox, stand_ins, staged
 from tests.support import PASSWORD, Api, until
 
 CLIENTS = 8
@@ -43,6 +43,7 @@ async def cycle(stage: Stage, book: Book, rng: random.Random) -> None:
     async with client(server) as api:
         await Audit(api, book).latest()
         await ask_again(api, book, rng)
+        await book.open_letters(api, stand_ins(stage.environ))
         async with asyncio.TaskGroup() as group:
             for load in loads(api, book, rng):
                 group.create_task(load.run())
@@ -56,14 +57,16 @@ async def killed_while_starting(stage: Stage, rng: random.Random) -> None:
     await server.kill()
 
 
-async def judge(api: Api, book: Book) -> None:
+async def judge(api: Api, book: Book, sandbox: str) -> None:
     """The whole proof, on the server that was not killed."""
     audit = Audit(api, book)
     for member in book.members:
         await until(partial(audit.ended, member), 100)  # where others may be working, a lease of 60 s ends first
     await audit.everything()
+    await book.open_letters(api, sandbox)
     for member in book.members:
         await audit.told(member)
+        await audit.written_to(member)
     for member in book.members[::10]:
         assert (await api.post("/api/login", {"username": member.name, "password": PASSWORD})).status == 200
 
@@ -79,7 +82,7 @@ async def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
         server = await stage.start()
         async with client(server) as api:
             await ask_again(api, book, rng)
-            await judge(api, book)
+            await judge(api, book, stand_ins(pointed))
         assert await server.terminate() == 0
         print(f"{number} kills under load, {number // 5} while starting; {book.line()}; "
               f"{len(book.members)} enrichments ended; restart to ready {median_and_most(stage.starts)}; "

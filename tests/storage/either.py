@@ -16,7 +16,8 @@ from tests.storage.filled import Filled
 from tests.storage.lived import lived
 
 SECRET = {"FOYER_AUTH_SECRET": "a secret of all processes, 32 or more"}
-NUMBERED = ("users", "sessions", "posts", "events", "jobs")
+REMEMBERS = ("users", "sessions", "posts", "links", "mails", "referrals", "ledger")  # the ids of what is gone, too
+NUMBERED = (*REMEMBERS, "events", "jobs")
 # What is not in a database in which little has happened, with texts that not everybody sorts alike.
 MORE = """
 INSERT INTO schedules VALUES ('a', 1, -5), ('B', 2, 9007199254740991), ('_', 3, 0), ('é', 4, 0), ('', 1, 1);
@@ -28,7 +29,17 @@ INSERT INTO allowances VALUES ('signup', '::1', 5), ('signup', 'ä', 6), ('signu
 INSERT INTO mentions VALUES (1, 2, 3, 4), (1, 2, 1, 4), (2, 1, 1, 4);
 INSERT INTO jobs (id, kind, key, body, state, run_at, created_at) VALUES (70, 'k', '1', '{}', 'ready', 1, 1);
 INSERT INTO events (user_id, seq, type, at, data) VALUES (1, 1, 'x', 1, '{"a": "\\u0000 \\\\ ''"}');
+INSERT INTO events (user_id, seq, type, at, data) VALUES (2, 1, 'referral_credited', 1, '{"entry_id":6}');
+UPDATE users SET event_seq = 1 WHERE id = 2;
 UPDATE users SET event_seq = 1, bio = 'Ünïcödé 🎉' || char(10, 9, 13) || ' "quoted" \\N \\.', name = '' WHERE id = 1;
+INSERT INTO links VALUES (5, 1, 'confirm', 'ada@example.org', 'n', 'h', 1, 2), (9, 2, 'reset', 'b', 'n', 'i', 1, 2);
+INSERT INTO mails VALUES (3, 1, 'confirm', 'ada@example.org', '{"a": "ä"}', 5, '<1@localhost>', 'sent', NULL, 1, 2);
+INSERT INTO mails VALUES (7, 2, 'reset', 'ä', '{}', 9, '<2@localhost>', 'failed', 'refused', 1, NULL);
+INSERT INTO referrals VALUES (4, 1, 2, 'm', 1, 1);
+INSERT INTO inviters VALUES (1, 1, 1, 0, 0, 1);
+INSERT INTO ledger VALUES (6, 2, 'invitee:2', 'invitee_reward', 1000, 'USD', 5, 1000, 1);
+DELETE FROM links WHERE id = 9;
+DELETE FROM mails WHERE id = 7;
 DELETE FROM posts WHERE id > 6;
 DELETE FROM likes WHERE post_id > 6;
 DELETE FROM users WHERE username = 'last';
@@ -95,15 +106,22 @@ def is_blank(url: str) -> bool:
 
 def next_ids(place: Place) -> dict[str, int]:
     """The ids that the next rows get."""
-    insert = ("INSERT INTO {} (user_id, nonce, generation, issued_at, device, address, created_at, expires_at)"
-              " VALUES (1, 'n', 1, 1, 'd', 'a', 1, 1) RETURNING id")
+    session = ("INSERT INTO sessions (user_id, nonce, generation, issued_at, device, address, created_at, expires_at)"
+               " VALUES (1, 'n', 1, 1, 'd', 'a', 1, 1) RETURNING id")
     post = "INSERT INTO posts (author_id, title, text, created_at) VALUES (1, 't', 't', 1) RETURNING id"
     user = ("INSERT INTO users (username, username_key, email, email_key, email_status, password_hash, referral_code,"
             " created_at) VALUES ('n', 'n', 'n', 'n', 'valid', '', 'n', 1) RETURNING id")
+    link = ("INSERT INTO links (user_id, purpose, email, nonce, hash, created_at, expires_at)"
+            " VALUES (1, 'reset', '', '', 'n', 1, 1) RETURNING id")
+    mail = ("INSERT INTO mails (user_id, letter, recipient, words, message_id, status, created_at)"
+            " VALUES (1, 'reset', '', '{}', '', 'failed', 1) RETURNING id")
+    referral = "INSERT INTO referrals (inviter_id, mailbox, joined_at) VALUES (1, 'n', 1) RETURNING id"
+    entry = ("INSERT INTO ledger (user_id, key, reason, amount, currency, target, balance, at)"
+             " VALUES (1, 'n', 'invitee_reward', 0, '', 1, 0, 1) RETURNING id")
     event = "INSERT INTO events (user_id, seq, type, at, data) VALUES (2, 9, 'x', 1, '') RETURNING id"
     job = ("INSERT INTO jobs (kind, key, body, state, run_at, created_at) VALUES ('n', '', '', 'ready', 1, 1)"
            " RETURNING id")
-    statements = dict(zip(NUMBERED, (user, insert.format("sessions"), post, event, job)))
+    statements = dict(zip(NUMBERED, (user, session, post, link, mail, referral, entry, event, job)))
     if isinstance(place, Path):
         with inspection.opened(place) as raw:
             return {name: raw.execute(sql).fetchone()[0] for name, sql in statements.items()}

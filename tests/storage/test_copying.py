@@ -29,7 +29,9 @@ from server.storage.tables import declared
 from tests.postgres import asked
 from tests import postgres
 from tests.proofs.processes import RUN, chance, pause, spawn
-from tests.storage.either import NUMBERED, busy, copy, epoch_of, is_blank, many, next_ids, rows, run, start_once
+from tests.storage.either import (
+    NUMBERED, REMEMBERS, busy, copy, epoch_of, is_blank, many, next_ids, rows, run, start_once,
+)
 from tests.storage.filled import SMALL
 from tests.storage.lived import epoch, files, lived, value
 from tests.support import until
@@ -65,7 +67,7 @@ def test_each_table_is_known_with_its_columns_and_its_key(source: Path, url: str
     sequences = asked(url, lambda connection: connection.fetch("SELECT sequencename FROM pg_sequences"))
     assert {f"{table.name}_id_seq" for table in tables.tables() if table.numbered} == {row[0] for row in sequences}
     assert {table.name for table in tables.tables() if table.numbered} == set(NUMBERED)
-    assert {table.name for table in tables.tables() if table.remembers} == {"users", "sessions", "posts"}
+    assert {table.name for table in tables.tables() if table.remembers} == set(REMEMBERS)
 
 
 def test_a_table_stands_behind_those_that_it_points_at(source: Path) -> None:
@@ -137,13 +139,13 @@ def test_no_id_is_given_a_second_time(source: Path, url: str) -> None:
     """Not even one of what is gone; and the source may be an old backup, so that the next ones are far away."""
     last = {name: value(source, f"SELECT max(id) FROM {name}") for name in NUMBERED}
     last |= {name: value(source, f"SELECT seq FROM sqlite_sequence WHERE name = '{name}'")
-             for name in ("users", "sessions", "posts")}
+             for name in REMEMBERS}
     assert last["users"] == 4 and last["posts"] == 12 and value(source, "SELECT max(id) FROM posts") == 6
     copy(source, url)
     copy(url, source.with_name("back.db"))
     back, there = next_ids(source.with_name("back.db")), next_ids(url)
     assert there == {name: last[name] + LOST_IDS + 1 for name in NUMBERED}
-    for name in ("users", "sessions", "posts"):
+    for name in REMEMBERS:
         assert back[name] == there[name] - 1 + LOST_IDS + 1
     # The newest is gone before the next copy.
     postgres.execute("DELETE FROM posts WHERE title = 't'", url)

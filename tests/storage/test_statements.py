@@ -45,6 +45,8 @@ SAID_DIFFERENTLY = {
     "server/posts/queries.py: HOLD_LIKES_OF": "the rows are locked",
     "server/posts/queries.py: HOLD_POST": "the row is locked",
     "server/posts/queries.py: INSERT_LIKE": "the author's row is locked",
+    "server/referrals/queries.py: HOLD_INVITER": "the row is locked",
+    "server/referrals/queries.py: HOLD_MEMBER": "the row is locked",
 }
 # Scans that are bounded by something else than the size of the table.
 SCANS = {
@@ -58,6 +60,7 @@ SCANS = {
     ("server/jobs/queue.py: COUNT_JOBS", "jobs by jobs_failed"): "only what failed this week is in the index",
     ("server/ops/administrators.py: COUNT_ADMINISTRATORS", "users"):
         "`admin` tells the operator how many there are, once for each call of the command",
+    ("server/referrals/queries.py: NEWEST_CURRENCY", "ledger"): "the LIMIT ends it at the newest row",
     ("server/storage/restore.py: HAS_MEMBERS", "users by users_referral_code"): "EXISTS ends it at the first row",
 }
 SORTS = {

@@ -40,6 +40,8 @@ BAD_VALUES: tuple[str, ...] = (
 )
 BAD_IDS = ("0", "-1", "9007199254740992", "9223372036854775807", "9223372036854775808", "1" * 400, "abc", "1.0", "1e3",
            "%D9%A1", "%00", "%20", "1%0A", "+1", "0x1", "%ff", "..", "%2e%2e", "1%2f2", "null")
+# A code that comes with another status than its own, and why it may.
+ELSEWHERE = {("token_invalid", 422): "the token of a mail's link is a field of the body, and no credential"}
 SECURITY = ("Cache-Control", "Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options", "X-Request-ID")
 
 
@@ -50,7 +52,7 @@ def problem(answer: Answer, status: int | None = None) -> str:
         assert answer.status == status, (answer.status, answer.raw[:300])
     body = answer.body
     assert list(body) == ["type", "title", "status", "code", "detail", "request_id", "errors"], body
-    assert CODES[answer.code][0] == answer.status, body
+    assert CODES[answer.code][0] == answer.status or (answer.code, answer.status) in ELSEWHERE, body
     assert body["title"] == CODES[answer.code][1]
     assert answer.headers["X-Request-ID"] == body["request_id"]
     assert all(set(error) == {"field", "code", "message"} for error in body["errors"])
@@ -68,6 +70,11 @@ def guarded(answer: Answer) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
     assert "aiohttp" not in answer.headers.get("Server", "").lower()
+
+
+def filled(path: str, id_: int | str = 1) -> str:
+    """The path of a route with something in each of its places."""
+    return path.replace("{id}", str(id_)).replace("{username}", "ada").replace("{code}", "abc123")
 
 
 def body_with(good: dict[str, Any], field: str, value: str) -> bytes:

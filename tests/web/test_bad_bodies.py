@@ -21,6 +21,9 @@ GOOD: dict[str, dict[str, Any]] = {
     "PATCH /api/me": {"name": "Ada"},
     "DELETE /api/me": {"password": PASSWORD},
     "POST /api/me/password": {"current": PASSWORD, "new": "an0ther-good-one"},
+    "POST /api/email/confirm": {"token": "a" * 22},
+    "POST /api/password/forgot": {"email": "ada@example.org"},
+    "POST /api/password/reset": {"token": "a" * 22, "password": "an0ther-good-one"},
     "POST /api/posts": {"title": "A title", "text": "A text"},
     "PATCH /api/posts/{id}": {"title": "A title"},
     "POST /api/events/ack": {"seq": 1},
@@ -28,7 +31,8 @@ GOOD: dict[str, dict[str, Any]] = {
 NEEDED = {
     "POST /api/signup": ["username", "email", "password"], "POST /api/login": ["username", "password"],
     "POST /api/me/password": ["current", "new"], "DELETE /api/me": ["password"], "POST /api/posts": ["title", "text"],
-    "POST /api/events/ack": ["seq"],
+    "POST /api/events/ack": ["seq"], "POST /api/email/confirm": ["token"], "POST /api/password/forgot": ["email"],
+    "POST /api/password/reset": ["token", "password"],
 }
 
 
@@ -198,7 +202,8 @@ async def test_an_encoding_that_cannot_be_undone(door: Door, encoding: str, capl
 
 async def test_a_body_where_none_is_taken_does_no_harm(door: Door) -> None:
     for method, path in (("GET", "/api/posts"), ("GET", "/api/me"), ("PUT", f"/api/posts/{door.post}/like"),
-                         ("POST", "/api/me/enrichment"), ("DELETE", "/api/sessions/99999")):
+                         ("POST", "/api/me/enrichment"), ("POST", "/api/email/resend"), ("GET", "/api/referrals"),
+                         ("DELETE", "/api/sessions/99999")):
         answer = await door.api.call(method, path, token=door.token, data=b"\xff[[[", headers=JSON)
         assert answer.status < 500, (method, path)
 
@@ -208,6 +213,17 @@ async def test_a_body_where_none_is_taken_does_no_harm(door: Door) -> None:
 async def test_refresh_tokens_that_are_none(door: Door, token: str) -> None:
     answer = await door.api.post("/api/token/refresh", {"refresh_token": token})
     assert problem(answer) in ("token_invalid", "invalid_fields")
+
+
+MAIL_TOKENS = ["x" * 200, "a" * 21, "a" * 23, "\u00e9" * 22, "\u0661" * 22, "a" * 21 + "\n", "a" * 22 + "=", "..",
+               "%00", "' OR 1=1 --", "\U0001f600"]
+
+
+@pytest.mark.parametrize("token", MAIL_TOKENS, ids=range(len(MAIL_TOKENS)))
+async def test_tokens_of_mails_that_are_none(door: Door, token: str) -> None:
+    for path, rest in (("/api/email/confirm", {}), ("/api/password/reset", {"password": "an0ther-good-one"})):
+        answer = await door.api.post(path, {"token": token, **rest})
+        assert problem(answer, 422) == "token_invalid" and answer.fields == {"token": "token_invalid"}, path
 
 
 async def test_very_long_tokens(door: Door) -> None:

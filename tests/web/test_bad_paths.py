@@ -2,21 +2,50 @@
 from __future__ import annotations
 
 import base64
+import json
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from yarl import URL
 
-from tests.support import Api, Served
-from tests.web.hostile import BAD_IDS, guarded, problem
+from tests.answers import NOT_OF_THE_API
+from tests.conftest import Serve
+from tests.support import Answer, Api, Served
+from tests.web.administrators import administrator
+from tests.web.hostile import BAD_IDS, filled, guarded, problem
 
-LISTS = ("/api/posts", "/api/users", "/api/posts/{id}/likes", "/api/sessions", "/api/events")
+LISTS = ("/api/posts", "/api/users", "/api/posts/{id}/likes", "/api/sessions", "/api/events", "/api/referrals/invited",
+         "/api/referrals/ledger", "/api/admin/mails")
+
+
+@dataclass
+class Reader:
+    """Somebody who may read every list; one of them is about their post."""
+
+    api: Api
+    token: str
+    lists: list[str]
+
+    async def read(self, path: str, **params: str) -> Answer:
+        return await self.api.get(path, token=self.token, params=params)
+
+
+@pytest.fixture
+async def reader(server: Served) -> Reader:
+    token = (await administrator(server))["access_token"]
+    post = (await server.api.write_post(token))["id"]
+    return Reader(server.api, token, [filled(path, post) for path in LISTS])
+
+
+async def test_every_list_is_tried_here(server: Served) -> None:
+    assert {route.path for route in server.foyer.routes if route.listing} == set(LISTS)
 
 
 async def test_an_id_that_is_none_is_not_found(server: Served) -> None:
-    token = (await server.api.sign_up("ada"))["access_token"]
+    token = (await administrator(server))["access_token"]
     places = [route for route in server.foyer.routes if "{id}" in route.path]
-    assert len(places) >= 7
+    assert len(places) >= 8
     for route in places:
         for id_ in (*BAD_IDS, "9007199254740991", "77"):
             url = URL(server.url + route.path.replace("{id}", id_), encoded=True)
@@ -34,27 +63,51 @@ async def test_an_id_that_is_none_is_not_found(server: Served) -> None:
 @pytest.mark.parametrize("query",
                          ["limit=0", "limit=101", "limit=-1", "limit=abc", "limit=", "limit=9223372036854775808",
                           "limit=%D9%A1", "limit=%00", "limit=1.5", "limit=1" + "0" * 400])
-async def test_queries_that_are_wrong(api: Api, query: str) -> None:
-    token = (await api.sign_up())["access_token"]
-    post = (await api.write_post(token))["id"]
-    for path in LISTS:
-        answer = await api.get(f"{path.replace('{id}', str(post))}?{query}", token=token)
-        assert problem(answer, 422) == "invalid_fields", path
+async def test_queries_that_are_wrong(reader: Reader, query: str) -> None:
+    for path in reader.lists:
+        assert problem(await reader.read(f"{path}?{query}"), 422) == "invalid_fields", path
 
 
 @pytest.mark.parametrize("query", ["nonsense=1", "limit=20&nonsense=1", "LIMIT=1"])
-async def test_queries_that_nobody_knows(api: Api, query: str) -> None:
-    token = (await api.sign_up())["access_token"]
-    post = (await api.write_post(token))["id"]
-    for path in LISTS:
-        answer = await api.get(f"{path.replace('{id}', str(post))}?{query}", token=token)
-        assert problem(answer, 422) == "unknown_field", path
+async def test_queries_that_nobody_knows(reader: Reader, query: str) -> None:
+    for path in reader.lists:
+        assert problem(await reader.read(f"{path}?{query}"), 422) == "unknown_field", path
 
 
 @pytest.mark.parametrize("query", ["sort=best", "sort=", "sort=NEW", "unliked=maybe", "unliked=2", "author=",
                                    "author=" + "a" * 31, "author=%00", "sort=new&sort=worst&x=1"])
 async def test_feed_queries_that_are_wrong(api: Api, query: str) -> None:
     problem(await api.get(f"/api/posts?{query}"), 422)
+
+
+@pytest.mark.parametrize("query", ["status=lost", "status=", "status=SENT", "q=", "q=" + "a" * 255, "q=%00", "q=a%0Ab",
+                                   "q=a@example.org&status=sent"])
+async def test_queries_of_mails_that_are_wrong(reader: Reader, query: str) -> None:
+    problem(await reader.read(f"/api/admin/mails?{query}"), 422)
+
+
+CODES = (
+    "0", "a" * 41, "a" * 4000, "%00", "abc%00123", "a%2fb", "%2f", "a%5cb", "%ff", "%ed%a0%80", "%zz", "%", "%25",
+    "%D9%A1", "%C3%A9", "%C3%9F", "%E2%84%AA", "%F0%9F%98%80", "%20abc123%20", "%0a", "abc123%0a", "abc123%E2%80%A8",
+    "{code}", "%7bcode%7d", "*", "-1", "null", "abc123;a=b", "abc123,abc124", "%3Cscript%3E", "'%20OR%201=1--", "..",
+    ".", "%2e%2e", "..%2f..%2fme", "abc123%3f", "abc123%23a", "INVITED", "invited%20")
+
+
+@pytest.mark.parametrize("code", CODES)
+async def test_a_code_that_is_none_is_nobodys(server: Served, code: str) -> None:
+    async with server.api.session.get(URL(f"{server.url}/api/referrals/{code}", encoded=True)) as response:
+        raw = await response.read()
+    if response.status == 200:
+        assert json.loads(raw) == {"data": {"valid": False, "inviter": None}}
+    else:
+        assert response.status in (400, 404) and json.loads(raw)["status"] == response.status
+
+
+async def test_a_code_is_good_in_any_case_and_with_blanks_around_it(server: Served) -> None:
+    code = (await server.api.sign_up("ada"))["user"]["referral_code"]
+    for written in (code, code.upper(), f"%20{code}%20"):
+        answer = await server.api.call("GET", URL(f"/api/referrals/{written}", encoded=True).raw_path)
+        assert answer.data == {"valid": True, "inviter": {"username": "ada", "name": None}}, written
 
 
 async def test_bytes_that_are_no_text_in_a_query(api: Api, server: Served) -> None:
@@ -78,11 +131,9 @@ GARBAGE = ("x", "null", "0", "=", "%00", "../..", "a" * 200, _cursor("new"), _cu
 
 
 @pytest.mark.parametrize("cursor", GARBAGE)
-async def test_cursors_that_are_none(api: Api, cursor: str) -> None:
-    token = (await api.sign_up())["access_token"]
-    post = (await api.write_post(token))["id"]
-    for path in LISTS:
-        answer = await api.get(path.replace("{id}", str(post)), token=token, params={"cursor": cursor})
+async def test_cursors_that_are_none(reader: Reader, cursor: str) -> None:
+    for path in reader.lists:
+        answer = await reader.read(path, cursor=cursor)
         if cursor == _cursor("new:1") + "=" and path == "/api/posts":
             continue
         assert problem(answer, 400) == "bad_cursor", path
@@ -92,15 +143,17 @@ async def test_a_cursor_is_too_long(api: Api) -> None:
     problem(await api.get("/api/posts", params={"cursor": "a" * 201}), 422)
 
 
-async def test_a_cursor_of_another_list_is_refused(api: Api) -> None:
-    ada, bob, eve = [await api.sign_up() for _ in range(3)]
+async def test_a_cursor_of_another_list_is_refused(serve: Serve) -> None:
+    server = await serve({"referrals.inviter_target": "1"})
+    api, ada = server.api, await administrator(server)
+    bob, eve = [await api.sign_up(referral_code=ada["user"]["referral_code"]) for _ in range(2)]
     posts = [await api.write_post(ada["access_token"]) for _ in range(3)]
     for who in (bob, eve):
         await api.call("PUT", f"/api/posts/{posts[0]['id']}/like", token=who["access_token"])
-    await api.post("/api/login", {"username": ada["user"]["username"], "password": "corr3ct-horse"})
     lists = {"new": "/api/posts?limit=1", "likes": "/api/posts?sort=likes&limit=1",
              "likers": f"/api/posts/{posts[0]['id']}/likes?limit=1", "sessions": "/api/sessions?limit=1",
-             "events": "/api/events?after=0&limit=1"}
+             "events": "/api/events?after=0&limit=1", "invited": "/api/referrals/invited?limit=1",
+             "ledger": "/api/referrals/ledger?limit=1", "mails": "/api/admin/mails?limit=1"}
     cursors = {name: await _next(api, path, ada["access_token"]) for name, path in lists.items()}
     for name, path in lists.items():
         for other, cursor in cursors.items():
@@ -132,18 +185,18 @@ async def test_another_method_says_which_are_allowed(server: Served) -> None:
         by_path.setdefault(route.path, set()).add(route.method)
     for path, methods in by_path.items():
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - methods:
-            answer = await server.api.call(method, path.replace("{id}", "1").replace("{username}", "ada"))
+            answer = await server.api.call(method, filled(path))
             assert problem(answer, 405) == "method_not_allowed"
             allowed = {name.strip() for name in answer.headers["Allow"].split(",")}
             assert allowed == methods | ({"HEAD"} if "GET" in methods else set()), path
 
 
 async def test_head_is_get_without_a_body(server: Served) -> None:
-    token = (await server.api.sign_up("ada"))["access_token"]
+    token = (await administrator(server, "ada"))["access_token"]
     post = (await server.api.write_post(token))["id"]
-    paths = [route.path.replace("{id}", str(post)).replace("{username}", "ada") for route in server.foyer.routes
+    paths = [filled(route.path, post) for route in server.foyer.routes
              if route.method == "GET" and route.stream is None]
-    for path in [*paths, "/", "/docs", "/static/foyer.css"]:
+    for path in [*paths, *(NOT_OF_THE_API.keys() - {"/ws"})]:
         head, get = [await server.api.call(method, path, token=token) for method in ("HEAD", "GET")]
         assert head.status == get.status == 200 and head.raw == b"", path
         assert head.headers["Content-Type"] == get.headers["Content-Type"]

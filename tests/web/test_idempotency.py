@@ -14,6 +14,7 @@ from server.web.route import Answer as Given
 from server.web.route import Call, Route
 from tests import answers
 from tests.conftest import Serve
+from tests.mailbox import token as mailed
 from tests.support import PASSWORD, Answer, Api, Served
 from tests.web.hostile import problem
 
@@ -42,6 +43,34 @@ async def test_each_post_is_done_once(api: Api) -> None:
         assert first.status < 300, (path, first.body)
         same(first, second)
     assert len((await api.get("/api/posts")).data) == 1
+
+
+async def test_what_a_link_does_is_done_once(server: Served) -> None:
+    """Also when the answer was lost on the way: the same request again is answered as before, and not refused."""
+    api, sandbox = server.api, server.sandbox
+    session = await api.sign_up("ada")
+    confirm = {"token": await mailed(api, sandbox, "ada@example.org")}
+    await _twice(api, "/api/email/confirm", confirm, 204)
+    problem(await api.post("/api/email/confirm", confirm), 422)
+    await _twice(api, "/api/password/forgot", {"email": "ada@example.org"}, 202)
+    reset = {"token": await mailed(api, sandbox, "ada@example.org", "reset"), "password": "an0ther-good-one"}
+    await _twice(api, "/api/password/reset", reset, 204)
+    problem(await api.post("/api/password/reset", reset), 422)
+    problem(await api.get("/api/me", token=session["access_token"]), 401)
+
+
+async def test_another_letter_is_written_once(server: Served) -> None:
+    token = (await server.api.sign_up("ada"))["access_token"]
+    first, second = [await server.api.post("/api/email/resend", token=token, headers=KEY) for _ in range(2)]
+    assert first.status == 202
+    same(first, second)
+    assert len((await server.api.get("/api/me/export", token=token)).data["mails"]) == 2
+
+
+async def _twice(api: Api, path: str, body: Any, status: int) -> None:
+    first, second = [await api.post(path, body, headers=KEY) for _ in range(2)]
+    assert first.status == status, first.body
+    same(first, second)
 
 
 async def test_without_a_key_it_is_done_twice(api: Api) -> None:
@@ -134,6 +163,27 @@ async def test_a_cookie_is_part_of_the_request(api: Api) -> None:
     assert other.status == 200 and other.raw != first.raw
 
 
+async def test_the_invitation_is_part_of_a_sign_up(api: Api) -> None:
+    """The cookie says who invited, so the same body with another one is another sign-up."""
+    ada, bob = await api.sign_up(), await api.sign_up()
+    cookies = [await _invited_by(api, member["user"]["referral_code"]) for member in (ada, bob)]
+    first = await api.post("/api/signup", GRACE, headers={**KEY, "Cookie": cookies[0]})
+    assert first.data["referral"] == {"status": "applied"}
+    same(first, await api.post("/api/signup", GRACE, headers={**KEY, "Cookie": cookies[0]}))
+    problem(await api.post("/api/signup", GRACE, headers={**KEY, "Cookie": cookies[1]}), 409)
+    without = await api.post("/api/signup", GRACE, headers=KEY)
+    assert problem(without, 409) == "username_taken"
+    for forged in (cookies[0] + "x", cookies[0].partition(".")[0], "foyer_ref="):  # as good as none
+        same(without, await api.post("/api/signup", GRACE, headers={**KEY, "Cookie": forged}))
+    invited = [(await api.get("/api/referrals", token=each["access_token"])).data["invited"] for each in (ada, bob)]
+    assert invited == [1, 0]
+
+
+async def _invited_by(api: Api, code: str) -> str:
+    page = await api.get("/signup", params={"ref": code})
+    return page.headers["Set-Cookie"].partition(";")[0]
+
+
 async def _refresh_by_cookie(api: Api, token: str) -> Answer:
     return await api.post("/api/token/refresh", headers={**KEY, "Cookie": f"foyer_refresh={token}"})
 
@@ -177,11 +227,13 @@ async def test_what_failed_on_our_side_is_not_kept(serve: Serve) -> None:
 
 async def test_no_token_and_no_password_stands_in_the_database(server: Served) -> None:
     data = (await server.api.post("/api/signup", GRACE, headers=KEY)).data
+    link = await mailed(server.api, server.sandbox, "grace@example.org")
+    assert (await server.api.post("/api/email/confirm", {"token": link}, headers=KEY)).status == 204
     pair = (await server.api.post("/api/token/refresh", {"refresh_token": data["refresh_token"]}, headers=KEY)).data
     await server.stop()
     stored = b"".join(server.stored().values())
-    for secret in (PASSWORD, data["access_token"], data["refresh_token"], pair["access_token"], pair["refresh_token"],
-                   server.secret):
+    for secret in (PASSWORD, link, data["access_token"], data["refresh_token"], pair["access_token"],
+                   pair["refresh_token"], server.secret):
         assert secret.encode() not in stored and secret.split(".")[-1].encode() not in stored
 
 

@@ -15,6 +15,7 @@ from server.web.bodies import FORM, JSON
 from server.web.problems import CONTENT_TYPE
 from tests.answers import NOT_OF_THE_API
 from tests.support import Served
+from tests.web.hostile import filled, problem
 
 WITHOUT_EXAMPLE = {"cursor": "it is opaque: one that is made up is refused"}
 
@@ -149,9 +150,18 @@ async def test_who_may_is_said(server: Served, document: Any) -> None:
 
 async def test_a_members_route_is_closed_without_a_token(server: Served) -> None:
     for route in server.foyer.routes:
-        path = route.path.replace("{id}", "1").replace("{username}", "ada")
-        answer = await server.api.call(route.method, path)
+        answer = await server.api.call(route.method, filled(route.path))
         assert (answer.status == 401) == (route.who in ("member", "admin")), route.key
+
+
+async def test_an_administrators_route_is_closed_to_members(server: Served) -> None:
+    token = (await server.api.sign_up())["access_token"]
+    found = [route for route in server.foyer.routes if route.who == "admin"]
+    assert {"GET /api/admin/mails", "GET /api/admin/mails/{id}"} <= {route.key for route in found}
+    for route in found:
+        for id_ in (1, 4711):  # what is there, and what is not: a member learns nothing of either
+            answer = await server.api.call(route.method, filled(route.path, id_), token=token)
+            assert problem(answer, 403) == "forbidden", route.key
 
 
 def _operations(document: Any) -> list[tuple[str, Any]]:

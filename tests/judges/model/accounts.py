@@ -172,6 +172,7 @@ class ChangePassword:
             return refused(answer, 403, "wrong_password")
         data_of(answer, 204)
         member.password = self.new
+        world.forget_links(member.id, "reset")
         world.end_sessions(each for each in world.sessions_of(member.id) if each.id != self.by.session)
 
 
@@ -192,24 +193,28 @@ class ChangeMe:
             return
         changes = dict(self.changes)
         email = changes.pop("email", None)
-        if email is not None and email != member.email:
-            if world.addressed(email) not in (None, member):
-                return refused(answer, 409, "email_taken")
-            if not self._readdress(member, email):
-                return refused(answer, 422, "email_undeliverable")
+        refusal = self._want(world, member, email) if email is not None else None
+        if refusal is not None:
+            return refused(answer, *refusal)
         member.profile.update(changes)
         data = data_of(answer)
         same(world.me(member, data), data)
 
-    def _readdress(self, member: Member, email: str) -> bool:
-        now, later = self.verdict or verdict(email)
-        if now in REJECTED:
-            return False
-        member.email, member.email_status = email, now
-        member.owed.pop("email_verified", None)
-        if now == "pending":
-            member.owed["email_verified"] = later
-        return True
+    def _want(self, world: World, member: Member, email: str) -> tuple[int, str] | None:
+        """The address counts once it is confirmed; the refusal when it is none to have."""
+        if email == member.email:
+            if member.wanted is not None:
+                member.wanted = None
+                world.forget_links(member.id, "confirm")
+            return None
+        if world.addressed(email) not in (None, member):
+            return 409, "email_taken"
+        judged = self.verdict or verdict(email)
+        if judged[0] in REJECTED:
+            return 422, "email_undeliverable"
+        member.wanted, member.wanted_verdict = email, judged
+        world.forget_links(member.id, "confirm")
+        return None
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
+from hypothesis.stateful import precondition
 
 from tests.judges.model.accounts import ChangeMe, ChangePassword, DeleteMe, EndSession, LogIn, LogOut, Refresh, SignUp
 from tests.judges.model.afresh import caller_by
+from tests.judges.model.mailed import NONE, Confirm, Reset
 from tests.judges.model.operations import Acknowledge, Caller, DeletePost, EditPost, Like, Operation, WritePost
 from tests.judges.model.reading import ReadEvents, ReadFeed, ReadLikers, ReadMe, ReadPost, ReadSessions
 from tests.judges.model.world import World
@@ -16,6 +18,7 @@ from tests.judges.model.world import World
 USERNAMES = ("ada", "Bo_b", "cyd.3", "DI-di", "eve", "f00")
 PASSWORDS = ("corr3ct-horse", "b4ttery staple", "ünïcødé-wörd")
 FAR = 10**9  # an event number that nobody has reached
+anyone = precondition(lambda self: any(session.open for session in self.world.sessions.values()))
 
 words = st.sampled_from(["Tea", "ö", "a \"b\" \\c", "<b>&amp;</b>", "日本語 🎈", "x" * 119, "like_count\":7,\"liked\":"])
 texts = st.one_of(words, st.sampled_from(["two\nlines\t", "\u2028", "y" * 1000]))
@@ -123,6 +126,27 @@ def change_password(data: st.DataObject, world: World) -> ChangePassword:
     return ChangePassword(by, current, pick(data, PASSWORDS, "new"))
 
 
+def confirm(data: st.DataObject, world: World, key: str | None = None) -> Confirm:
+    """By a good link, most often; by one that was good, one for something else, or none."""
+    return Confirm(_token(data, world, "confirm"), key)
+
+
+def confirmation_of(world: World, email: str) -> Confirm:
+    """By the link that went to this address, if one did."""
+    return Confirm(next((token for token, link in world.links.items() if link.email == email), NONE))
+
+
+def reset(data: st.DataObject, world: World) -> Reset:
+    """Likewise."""
+    return Reset(_token(data, world, "reset"), pick(data, PASSWORDS, "new"))
+
+
+def _token(data: st.DataObject, world: World, page: str) -> str:
+    good = [token for token, link in world.links.items() if link.page == page]
+    others = [token for token, link in world.links.items() if link.page != page]
+    return str(pick(data, [*good, *good, *good, *others[-1:], *world.useless[-2:], NONE], "token"))
+
+
 def leave(data: st.DataObject, world: World) -> DeleteMe:
     """With the right password, most often."""
     by = somebody(data, world)
@@ -153,8 +177,8 @@ def events(data: st.DataObject, world: World) -> ReadEvents:
 def for_a_storm(data: st.DataObject, world: World) -> Operation:
     """A request that may be under way together with others."""
     kinds = (write, edit, edit, delete, like, like, like, like, change_of_profile, change_password, refresh, log_out,
-             end_session, log_in, acknowledge, leave, sign_up, sign_up, read_post, read_post, feed, feed, events,
-             read_me, likers, sessions)
+             end_session, log_in, acknowledge, leave, sign_up, sign_up, confirm, confirm, reset, read_post, read_post,
+             feed, feed, events, read_me, likers, sessions)
     operation: Operation = pick(data, kinds, "kind")(data, world)
     return operation
 
@@ -177,8 +201,8 @@ def about(data: st.DataObject, world: World, post: int) -> Operation:
 
 def for_a_kill(data: st.DataObject, world: World, number: int) -> Operation:
     """A request that can be sent once more when nobody heard its answer."""
-    kind = pick(data, (write, edit, delete, like, like, like), "kind")
-    operation: Operation = write(data, world, f"killed-{number}") if kind is write else kind(data, world)
+    kind = pick(data, (write, edit, delete, like, like, like, confirm), "kind")
+    operation: Operation = kind(data, world, f"killed-{number}") if kind in (write, confirm) else kind(data, world)
     return operation
 
 

@@ -18,6 +18,8 @@ UNAUTHORIZED = 4401
 class View:
     """What the client believes."""
 
+    email: str
+    confirmed_at: str | None
     email_status: str
     enrichment: Any
     likes: dict[int, int]
@@ -30,6 +32,8 @@ class View:
                 self.enrichment = data
             case "email_verified":
                 self.email_status = data["email_status"]
+            case "email_confirmed":
+                self.email, self.confirmed_at = data["email"], data["email_confirmed_at"]
             case "post_liked":
                 self.likes[data["post_id"]] = data["like_count"]
 
@@ -44,7 +48,7 @@ async def read_view(api: Api, by: Caller, username: str) -> View:
         likes |= {post["id"]: post["like_count"] for post in data_of(answer)}
         cursor = answer.body["next"]
         if cursor is None:
-            return View(me["email_status"], me["enrichment"], likes)
+            return View(me["email"], me["email_confirmed_at"], me["email_status"], me["enrichment"], likes)
 
 
 class Follower:
@@ -133,7 +137,8 @@ class Follower:
         nobody, so the number of such a post is left out until the next event about it."""
         assert self.view is not None
         fresh = await read_view(api, self.by, self.username)
-        same(fresh.email_status, self.view.email_status)
+        same((fresh.email, fresh.confirmed_at, fresh.email_status),
+             (self.view.email, self.view.confirmed_at, self.view.email_status))
         same(fresh.enrichment, self.view.enrichment)
         told = {id_: count for id_, count in fresh.likes.items() if id_ not in world.unheard}
         same(told, {id_: self.view.likes.get(id_, 0) for id_ in told})

@@ -10,8 +10,9 @@ from hypothesis.stateful import initialize, precondition, rule
 from tests.judges.model import chance
 from tests.judges.model.accounts import AskAgain, ChangeMe, SignUp
 from tests.judges.model.afresh import asked, caller_by, everything, next_of, pages, settle
-from tests.judges.model.chance import pick
+from tests.judges.model.chance import anyone, pick
 from tests.judges.model.follower import Follower
+from tests.judges.model.letters import Letters
 from tests.judges.model.operations import Operation, WritePost, data_of, refused
 from tests.judges.model.reading import WHOLE, Behind, ReadEvents, ReadFeed, ReadLikers, ReadMe, ReadMembers, ReadProfile
 from tests.judges.model.stage import Stage
@@ -22,8 +23,6 @@ MOST_MEMBERS = 6
 MOST_POSTS = 25
 MOST_FOLLOWERS = 3
 MOST_ENDS = 1  # of the server, in each play: a start takes as long as ten other steps
-LATE_REFUSAL = {"verifier": ["202-empty", "202-empty", "invalid"]}
-anyone = precondition(lambda self: any(session.open for session in self.world.sessions.values()))
 
 
 class Accounts(Stage):
@@ -33,7 +32,7 @@ class Accounts(Stage):
     def begin(self) -> None:
         """Two members, so that there is something to do from the first step on."""
         for name in chance.USERNAMES[:2]:
-            self.run(self.ask(SignUp(name, f"{name}@example.org", chance.PASSWORDS[0])))
+            self.run(self._sign_up(SignUp(name, f"{name}@example.org", chance.PASSWORDS[0]), followed=False))
 
     @precondition(lambda self: len(self.world.members) < MOST_MEMBERS)
     @rule(data=st.data(), tag=chance.tags, profile=chance.profiles, followed=st.booleans())
@@ -52,9 +51,12 @@ class Accounts(Stage):
 
     async def _sign_up(self, operation: SignUp, followed: bool) -> None:
         self.note(operation)
+        before = await self.tokens(operation.email, "confirm")
         answer = await asked(self.api, self.world, operation)
         if answer.status == 201:
-            self.keep(operation, answer, answer.data["user"]["id"])
+            if operation.key is not None:
+                self.keep(operation, answer, answer.data["user"]["id"])
+            await self.learn(answer.data["user"]["id"], operation.email, "confirm", before)
             if followed and len(self.followers) < MOST_FOLLOWERS:
                 await self._follow_newcomer(operation.username)
             await self.settle()
@@ -135,28 +137,6 @@ class Accounts(Stage):
         for by in (None, chance.anybody(data, self.world)):
             self.run(pages(self.api, self.world, ReadFeed(by, author=name, limit=5)))
             self.run(pages(self.api, self.world, ReadFeed(by, limit=5)))
-
-    @anyone
-    @rule(data=st.data(), tag=chance.tags)
-    def change_address(self, data: st.DataObject, tag: str) -> None:
-        """Another address, judged anew; now and then somebody else's."""
-        fresh = f"new{next(self.numbers)}{tag and '+' + tag}@example.org"
-        email = pick(data, [fresh, fresh, *(member.email for member in self.world.members.values())], "email")
-        self.run(self.ask(ChangeMe(chance.somebody(data, self.world), (("email", email),))))
-
-    @anyone
-    @rule(data=st.data())
-    def take_a_dead_address(self, data: st.DataObject) -> None:
-        """An address about which the verifier says only later that no mail arrives there."""
-        email = f"dead{next(self.numbers)}@example.org"
-        operation = ChangeMe(chance.somebody(data, self.world), (("email", email),), ("pending", "invalid"))
-        self.run(self._judged_late(operation))
-
-    async def _judged_late(self, operation: ChangeMe) -> None:
-        await self.api.switch(self.place.server.sandbox, "hunter", **LATE_REFUSAL)
-        await self.ask(operation)
-        await self.api.switch(self.place.server.sandbox, "hunter")
-        await self.ask(WritePost(operation.by, {"title": "Mail?", "text": "None arrives"}))
 
     @anyone
     @rule(data=st.data())
@@ -351,7 +331,7 @@ class Events(Stage):
         self.run(follower.again(self.api, self.world))
 
 
-class Machine(Accounts, Posts, Events):
+class Machine(Accounts, Letters, Posts, Events):
     """All of it, with storms and restarts."""
 
     @anyone

@@ -94,6 +94,8 @@ def complaints(folder: Path) -> list[str]:
 
 def _run(pipe: Connection, folder: str, given: dict[str, str]) -> None:
     import uvloop
+    from server.accounts import recovery
+    recovery.SOONEST, recovery.LATEST = 1, 5  # milliseconds: the model waits for every letter
     logging.basicConfig(filename=Path(folder) / "log", format="%(levelname)s %(name)s %(message)s")
     uvloop.run(_serve(pipe, Path(folder), given))
 

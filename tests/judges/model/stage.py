@@ -13,15 +13,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from server.ops import check
 from server.storage.inspection import faults, inspect, place_of
+from tests import mailbox
 from tests.judges.model import processes
 from tests.judges.model.accounts import ChangeMe, ChangePassword, SignUp, session_of
 from tests.judges.model.afresh import Seen, Witness, after_a_storm, asked, caller_by, everything, settle, witness
 from tests.judges.model.follower import Follower
+from tests.judges.model.mailed import Confirm, Reset
 from tests.judges.model.operations import Caller, Operation
 from tests.judges.model.reading import ReadFeed
 from tests.judges.model.serial import Asked, explained
-from tests.judges.model.world import World
-from tests.support import Answer, Api, settings
+from tests.judges.model.world import MailLink, World
+from tests.support import Answer, Api, settings, until
 
 JOURNAL = 60  # lines that are told of a failure
 
@@ -89,7 +91,7 @@ class Stage(RuleBasedStateMachine):
 
     async def explain(self, done: list[Asked], then: Seen) -> None:
         """Finds the order of what was `done` together, with what was done `then`, and takes the world after it."""
-        passwords = [operation.new for operation, _ in done if isinstance(operation, ChangePassword)]
+        passwords = [operation.new for operation, _ in done if isinstance(operation, (ChangePassword, Reset))]
         witnesses = [witness(self.world, member, passwords) for member in self.world.members.values()]
         witnesses += [_newcomer(answer.data) for operation, answer in done
                       if isinstance(operation, SignUp) and answer is not None and answer.status == 201]
@@ -100,10 +102,29 @@ class Stage(RuleBasedStateMachine):
 
     async def look(self, operation: Operation) -> None:
         """A member's clients read their state again when the member has changed it by another request."""
-        if isinstance(operation, ChangeMe):
+        if isinstance(operation, (ChangeMe, Confirm)):
             for follower in self.followers:
-                if follower.by.member == operation.by.member and self.world.sessions[follower.by.session].open:
+                if self.world.sessions[follower.by.session].open:
                     await follower.look(self.api)
+
+    async def with_letter(self, operation: Operation, member: int, to: str, page: str) -> Answer:
+        """One request that, when it succeeds, has a letter with a link written to the member."""
+        before = await self.tokens(to, page)
+        answer = await self.ask(operation)
+        if answer.status < 300:
+            await self.learn(member, to, page, before)
+        return answer
+
+    async def tokens(self, to: str, page: str) -> list[str]:
+        """The tokens of the links that this address has got."""
+        return await mailbox.tokens(self.api, self.place.server.sandbox, to, page)
+
+    async def learn(self, member: int, to: str, page: str, before: list[str]) -> None:
+        """Waits for the letter behind those that came `before`."""
+        async def new() -> list[str]:
+            return [token for token in await self.tokens(to, page) if token not in before]
+        [token] = await until(new)
+        self.world.links[token] = MailLink(member, page, to)
 
     def note(self, operation: object, how: str = "") -> None:
         """For whoever reads of a failure."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import ANY
 
+AT_ONCE = ("post_liked", "email_confirmed")  # events that are written with what they tell of
 PUBLIC = ("name", "title", "company", "bio", "location", "site", "avatar_url")
 PROFILE = (*PUBLIC, "birth_date")
 ENDED = frozenset({"found", "not_found", "failed", "not_configured"})  # how an enrichment can end
@@ -41,10 +43,20 @@ class Session:
         return f"<session {self.id} of member {self.member}>"
 
 
+@dataclass(frozen=True)
+class MailLink:
+    """A link that was sent by mail: whose, to which page and to which address."""
+
+    member: int
+    page: str
+    email: str
+
+
 @dataclass(repr=False)
 class Member:
-    """A member. `log` holds the frames of all their events; `news` the `post_liked` that come next, in their order;
-    `owed` the events that come some time, by type, with the status that each brings."""
+    """A member. `wanted`: the address that counts once it is confirmed. `log` holds the frames of all their events;
+    `news` the types and data of those that come next, in their order; `owed` the events that come some time, by type,
+    with the status that each brings."""
 
     id: int
     username: str
@@ -54,9 +66,12 @@ class Member:
     referral_code: str
     profile: dict[str, str | None]
     email_status: str
+    confirmed_at: Any = None  # ANY until the event has said when
+    wanted: str | None = None
+    wanted_verdict: tuple[str, str] = ("", "")
     enrichment: Any = None
     log: list[Any] = field(default_factory=list)
-    news: list[Any] = field(default_factory=list)
+    news: list[tuple[str, Any]] = field(default_factory=list)
     owed: dict[str, str] = field(default_factory=dict)
     acked: int = 0
 
@@ -71,6 +86,12 @@ class Member:
     def _now(self, name: str, shown: Any) -> Any:
         value = self.profile[name]
         return shown[name] if value is None and "enriched" in self.owed else value
+
+    def prove(self) -> None:
+        """The member has a letter that was sent to their address; told once."""
+        if self.confirmed_at is None:
+            self.confirmed_at = ANY
+            self.news.append(("email_confirmed", {"email": self.email, "email_confirmed_at": ANY}))
 
     def fill(self, fields: dict[str, Any]) -> None:
         """What an enrichment found, where the member has written nothing."""
@@ -108,6 +129,8 @@ class World:
     unheard: set[int] = field(default_factory=set)  # posts with likes that changed without an event since the last one
     just_ended: set[int] = field(default_factory=set)  # sessions: what was under way with them may have been let in
     free: list[str] = field(default_factory=list)  # addresses of those who left
+    links: dict[str, MailLink] = field(default_factory=dict)  # by token, those that are good
+    useless: list[str] = field(default_factory=list)  # tokens that were good once
 
     # -- looking up
 
@@ -142,7 +165,8 @@ class World:
     def me(self, member: Member, shown: Any) -> Any:
         """The member as they must see themselves; what is being found out just now is taken as it is shown."""
         told = {"id": member.id, "username": member.username, "created_at": member.created_at, "email": member.email,
-                "email_status": member.email_status, "email_confirmed_at": None, "role": "member",
+                "email_status": member.email_status, "email_confirmed_at": member.confirmed_at,
+                "email_pending": member.wanted, "role": "member",
                 "referral_code": member.referral_code, "post_count": len(self.posts_of(member.id)),
                 "enrichment": member.enrichment, **member.profile}
         if "enriched" in member.owed:
@@ -172,6 +196,13 @@ class World:
             session.open = False
             self.just_ended.add(session.id)
 
+    def forget_links(self, member: int, page: str) -> None:
+        """The member's links of this kind are good for nothing any more."""
+        for token, link in list(self.links.items()):
+            if (link.member, link.page) == (member, page):
+                del self.links[token]
+                self.useless.append(token)
+
     def like(self, member: Member, post: Post) -> None:
         """The author hears of the first time, and of no other."""
         if member.id in post.likes:
@@ -183,7 +214,8 @@ class World:
         post.told.add(member.id)
         self.unheard.discard(post.id)
         by = {"id": member.id, "username": member.username}
-        self.members[post.author].news.append({"post_id": post.id, "by": by, "like_count": len(post.likes)})
+        data = {"post_id": post.id, "by": by, "like_count": len(post.likes)}
+        self.members[post.author].news.append(("post_liked", data))
 
     def unlike(self, member: Member, post: Post) -> None:
         """Nobody is told."""
@@ -194,6 +226,8 @@ class World:
         """Nothing of the member stays, not even their name in what others were told."""
         del self.members[member.id]
         self.end_sessions(self.sessions_of(member.id))
+        for page in ("confirm", "reset"):
+            self.forget_links(member.id, page)
         self.free.append(member.email)
         for post in list(self.posts.values()):
             if post.author == member.id:
@@ -202,7 +236,7 @@ class World:
                 self.unlike(member, post)
                 post.told.discard(member.id)
         for other in self.members.values():
-            for data in [*other.news, *(event["data"] for event in other.log)]:
+            for data in [*(data for _, data in other.news), *(event["data"] for event in other.log)]:
                 if data.get("by") and data["by"]["id"] == member.id:
                     data["by"] = None
 
@@ -214,8 +248,10 @@ class World:
         for frame in frames:
             assert frame["seq"] == len(member.log) + 1, ("a gap or a repetition", frame, len(member.log))
             assert not member.log or member.log[-1]["at"] <= frame["at"], (member.log[-1], frame)
-            if frame["type"] == "post_liked":
-                assert news and frame["data"] == news.pop(0), (frame, member.news)
+            if frame["type"] in AT_ONCE:
+                assert news and (frame["type"], frame["data"]) == news.pop(0), (frame, member.news)
+                if frame["type"] == "email_confirmed" and frame["data"]["email"] == member.email:
+                    member.confirmed_at = frame["data"]["email_confirmed_at"]
             else:
                 status = owed.pop(frame["type"], None)
                 assert status is not None, ("nothing of this kind was to come", frame)

@@ -1,0 +1,63 @@
+"""What an administrator sees of the mails."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from server.core.clock import iso, iso_or_none
+from server.core.errors import FieldError, Problem
+from server.mail import letters, queries
+from server.mail.links import Links
+from server.mail.model import Mail, Mails, WholeMail
+from server.mail.queries import Stored
+from server.storage import Tx
+from server.web import cursor
+from server.web.bodies import invalid
+from server.web.fields import MAX_ID
+from server.web.route import Answer, Call, Listing, Route
+
+HIDDEN = "(the link is not shown)"
+
+
+class Reading:
+    """GET /api/admin/mails and one of them."""
+
+    def __init__(self, links: Links, house: Callable[[], str], configured: bool) -> None:
+        self._links, self._house, self._configured = links, house, configured
+
+    async def all(self, tx: Tx, call: Call) -> Answer:
+        query: Mails = call.query
+        if query.q is not None and query.status is not None:
+            raise invalid([FieldError("status", "not_both", "cannot be given together with q")])
+        before = cursor.decode("mail", query.cursor, 1)[0] if query.cursor else MAX_ID
+        found = await queries.newest(tx, query.status, query.q, before, query.limit + 1)
+        more = cursor.encode("mail", found[query.limit - 1].id) if len(found) > query.limit else None
+        return Answer(Listing([Mail(**self._shown(mail)) for mail in found[:query.limit]], more))
+
+    async def one(self, tx: Tx, call: Call) -> Answer:
+        mail = await queries.read(tx, call.id)
+        if mail is None:
+            raise Problem("not_found", "There is no such mail.")
+        return Answer(WholeMail(**self._shown(mail), message_id=mail.message_id, text=self._text(mail)))
+
+    def _shown(self, mail: Stored) -> dict[str, Any]:
+        return {"id": mail.id, "user_id": mail.user_id, "letter": mail.letter, "recipient": mail.recipient,
+                "subject": letters.subject(mail.letter, mail.words, self._house()), "status": mail.status,
+                "reason": mail.reason, "created_at": iso(mail.created_at), "sent_at": iso_or_none(mail.sent_at)}
+
+    def _text(self, mail: Stored) -> str:
+        # Without a mail server the administrator is the only way for the link to reach the member.
+        hidden = HIDDEN if letters.has_link(mail.letter) else None
+        link = self._links.url(*mail.link) if mail.link and not self._configured else hidden
+        return letters.render(mail.letter, mail.words, self._house(), link).text
+
+
+def routes(links: Links, house: Callable[[], str], configured: bool) -> list[Route]:
+    """The declarations. `configured`: whether there is a mail server."""
+    reading = Reading(links, house, configured)
+    return [
+        Route("GET", "/api/admin/mails", "The mails, newest first; to the address `q`, or of a status", "admin", Mail,
+              query=Mails, listing=True, problems=("bad_cursor",), load=reading.all),
+        Route("GET", "/api/admin/mails/{id}", "A mail with its text; its link is shown only while no mail server is "
+              "configured", "admin", WholeMail, problems=("not_found",), load=reading.one),
+    ]

@@ -1,0 +1,201 @@
+-- Foyer's data, in the order a newcomer should read it. One description for SQLite and PostgreSQL: `server/storage/`
+-- translates the few words that differ. Times are milliseconds since 1970 UTC, ids are integers below 2^53,
+-- JSON stands in TEXT.
+-- AUTOINCREMENT: the id of what is gone is never given to something else. What one feature keeps stays in its own tables; all of them point at `users`.
+
+-- One row: which schema this is, and the epoch that changes when the data was restored or copied, so that clients
+-- know that their event numbers no longer mean anything.
+CREATE TABLE meta (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    schema_version INTEGER NOT NULL,
+    epoch TEXT NOT NULL
+) STRICT;
+
+-- Members. `username_key` and `email_key` are the folded forms that must be unique. The profile columns are the member's
+-- own or were filled by enrichment while empty. `post_count` stands here because counting costs more than adding.
+-- Who leaves, leaves no row behind: then nothing that is still under way can write anything for them.
+-- event_seq: the newest event number. event_acked: all up to here are done with. event_floor: nothing up to here
+-- is kept any more. events_dropped: how many above the floor were dropped because too many waited.
+CREATE TABLE users (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    username TEXT NOT NULL,
+    username_key TEXT NOT NULL,
+    email TEXT NOT NULL,
+    email_key TEXT NOT NULL,
+    email_status TEXT NOT NULL,
+    email_confirmed_at INTEGER,
+    password_hash TEXT NOT NULL,
+    role TEXT NOT NULL DEFAULT 'member' CHECK (role IN ('member', 'admin')),
+    suspended_at INTEGER,
+    created_at INTEGER NOT NULL,
+    name TEXT,
+    title TEXT,
+    company TEXT,
+    bio TEXT,
+    location TEXT,
+    site TEXT,
+    avatar_url TEXT,
+    birth_date TEXT,
+    referral_code TEXT NOT NULL,
+    post_count INTEGER NOT NULL DEFAULT 0 CHECK (post_count >= 0),
+    event_seq INTEGER NOT NULL DEFAULT 0,
+    event_acked INTEGER NOT NULL DEFAULT 0,
+    event_floor INTEGER NOT NULL DEFAULT 0,
+    events_dropped INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX users_username ON users (username_key);
+CREATE UNIQUE INDEX users_email ON users (email_key);
+CREATE UNIQUE INDEX users_referral_code ON users (referral_code);
+-- Of whom there may be events that are done with.
+CREATE INDEX users_acknowledged ON users (id) WHERE event_acked > event_floor;
+
+-- A sign-in. The refresh token is a keyed hash over (id, nonce, generation), so no token is stored and a lost answer can be
+-- given again. An ended session stays for 30 days: it shows which addresses the member has signed in from.
+CREATE TABLE sessions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    nonce TEXT NOT NULL,
+    generation INTEGER NOT NULL,
+    issued_at INTEGER NOT NULL,
+    device TEXT NOT NULL,
+    address TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    ended_at INTEGER
+) STRICT;
+CREATE INDEX sessions_user ON sessions (user_id, id);
+CREATE INDEX sessions_expiry ON sessions (expires_at);
+
+-- What each member must be told, numbered 1, 2, 3 ... per member, written in the transaction of what it tells of.
+-- The rows lie in the order of time, so that those of many members, written together, share a page; the index finds
+-- those of one member.
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    seq INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    data TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX events_number ON events (user_id, seq);
+
+-- Work that must happen, written in the transaction of what it belongs to.
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    body TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('ready', 'running', 'done', 'failed')),
+    run_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    lease_until INTEGER,
+    worker TEXT,
+    last_error TEXT,
+    request_id TEXT,
+    created_at INTEGER NOT NULL,
+    finished_at INTEGER
+) STRICT;
+-- At most one open job per kind and key.
+CREATE UNIQUE INDEX jobs_open ON jobs (kind, key) WHERE state IN ('ready', 'running');
+CREATE INDEX jobs_due ON jobs (kind, run_at) WHERE state = 'ready';
+CREATE INDEX jobs_running ON jobs (lease_until) WHERE state = 'running';
+CREATE INDEX jobs_failed ON jobs (kind) WHERE state = 'failed';
+CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX jobs_about ON jobs (key, kind);
+
+-- What happens again and again: when due, a job of the same name is enqueued and `next_at` moves on.
+CREATE TABLE schedules (
+    name TEXT PRIMARY KEY,
+    every_ms INTEGER NOT NULL CHECK (every_ms > 0),
+    next_at INTEGER NOT NULL
+) STRICT;
+
+-- The answer to a request with an Idempotency-Key, to be given again. It holds no token: those are made anew, the same.
+-- `member_id`: whose data stands in it.
+CREATE TABLE idempotency (
+    scope TEXT NOT NULL,
+    key TEXT NOT NULL,
+    body_hash TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    location TEXT,
+    answer BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    member_id INTEGER REFERENCES users (id) ON DELETE CASCADE,
+    PRIMARY KEY (scope, key)
+) STRICT;
+CREATE INDEX idempotency_age ON idempotency (created_at);
+CREATE INDEX idempotency_member ON idempotency (member_id) WHERE member_id IS NOT NULL;
+
+-- Allowances that must be counted exactly, in all processes and over a restart (sign-ups, sign-ins, wrong passwords): of
+-- whom, and when each is whole again.
+CREATE TABLE allowances (
+    name TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    whole_at INTEGER NOT NULL,
+    PRIMARY KEY (name, subject)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX allowances_age ON allowances (whole_at);
+
+-- How far the enrichment of each member has come, and what the providers knew.
+CREATE TABLE enrichments (
+    user_id INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    status TEXT NOT NULL CHECK (status IN ('queued', 'running', 'found', 'not_found', 'failed', 'not_configured')),
+    provider TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    requests INTEGER NOT NULL DEFAULT 1,
+    answers INTEGER NOT NULL DEFAULT 0,
+    requested_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    next_attempt_at INTEGER,
+    fields TEXT NOT NULL DEFAULT '{}',
+    filled TEXT NOT NULL DEFAULT '{}' -- what was written into the profile, so that it can be taken back
+) STRICT;
+
+-- Which address (a keyed hash of it) a provider knows nobody behind, and whose owner asked not to be looked up
+-- (provider '*'), so that nobody is asked in vain or against their will.
+CREATE TABLE provider_answers (
+    address TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    answer TEXT NOT NULL CHECK (answer IN ('not_found', 'claimed')),
+    at INTEGER NOT NULL,
+    PRIMARY KEY (address, provider)
+) STRICT;
+CREATE INDEX provider_answers_age ON provider_answers (at);
+
+-- Posts. `like_count` stands here because a feed cannot count.
+CREATE TABLE posts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    author_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    title TEXT NOT NULL,
+    text TEXT NOT NULL,
+    link TEXT,
+    created_at INTEGER NOT NULL,
+    edited_at INTEGER,
+    like_count INTEGER NOT NULL DEFAULT 0 CHECK (like_count >= 0)
+) STRICT;
+CREATE INDEX posts_by_likes ON posts (like_count, id);
+CREATE INDEX posts_by_author ON posts (author_id, id);
+
+-- Likes. One that was taken back stays as a row, so that the author is told of each liker once, however often they
+-- change their mind. `told`: the number of the author's event that tells of it.
+CREATE TABLE likes (
+    post_id INTEGER NOT NULL REFERENCES posts (id) ON DELETE CASCADE,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    at INTEGER NOT NULL,
+    taken_back_at INTEGER,
+    told INTEGER,
+    PRIMARY KEY (user_id, post_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX likes_of_post ON likes (post_id, taken_back_at, at, user_id);
+
+-- In which events of whom somebody is named who liked a post that is gone since. With the likes of the posts that are
+-- still there it tells where the name of a member who leaves must be erased.
+CREATE TABLE mentions (
+    member_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    told_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    told INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (member_id, told_id, told)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX mentions_told ON mentions (told_id);
+CREATE INDEX mentions_age ON mentions (at);
