@@ -30,7 +30,7 @@ async def test_the_link_confirms(server: Served) -> None:
     user = await me(server, access)
     assert before <= user["email_confirmed_at"] <= iso(now_ms()) and user["email"] == ADA
     assert await events(server, access, "email_confirmed") == [
-        {"email": ADA, "email_confirmed_at": user["email_confirmed_at"]}]
+        {"email": ADA, "email_status": "valid", "email_confirmed_at": user["email_confirmed_at"]}]
 
 
 async def test_an_open_socket_hears_of_it(server: Served) -> None:
