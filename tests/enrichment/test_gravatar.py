@@ -75,7 +75,7 @@ async def test_its_stand_in_is_told_of(serve: Serve) -> None:
     ready = (await served.api.get("/readyz")).data
     assert ready["stand_ins"] == ["hunter", "clearbit", "gravatar", "mail"]
     assert ready["providers"]["gravatar"] == {"state": "ready", "reason": "", "until": None}
-    assert "in use for Hunter, Clearbit and Gravatar" in (await served.api.get("/")).raw.decode()
+    assert "in use for Hunter, Clearbit, Gravatar and Mail" in (await served.api.get("/")).raw.decode()
 
 
 async def test_it_needs_no_key(serve: Serve, elsewhere: Sandbox) -> None:
