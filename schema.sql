@@ -15,6 +15,7 @@ CREATE TABLE meta (
 -- own or were filled by enrichment while empty. `post_count` stands here because counting costs more than adding.
 -- Who leaves, leaves no row behind: then nothing that is still under way can write anything for them.
 -- email_wanted: the address that is to take the place of `email` once it is confirmed, and what the verifier says of it.
+-- mail_checks: whether the member gets a mail for every check of a file (0 or 1).
 -- event_seq: the newest event number. event_acked: all up to here are done with. event_floor: nothing up to here
 -- is kept any more. events_dropped: how many above the floor were dropped because too many waited.
 CREATE TABLE users (
@@ -44,7 +45,8 @@ CREATE TABLE users (
     event_floor INTEGER NOT NULL DEFAULT 0,
     events_dropped INTEGER NOT NULL DEFAULT 0,
     email_wanted TEXT,
-    email_wanted_status TEXT
+    email_wanted_status TEXT,
+    mail_checks INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 CREATE UNIQUE INDEX users_username ON users (username_key);
 CREATE UNIQUE INDEX users_email ON users (email_key);
@@ -279,3 +281,66 @@ CREATE TABLE ledger (
 ) STRICT;
 CREATE UNIQUE INDEX ledger_key ON ledger (key);
 CREATE INDEX ledger_of ON ledger (user_id, id);
+
+-- The bytes of uploaded files, equal ones once. `uses`: how many versions have them; with the last one they go.
+CREATE TABLE contents (
+    sha256 TEXT NOT NULL,
+    bytes BLOB NOT NULL,
+    uses INTEGER NOT NULL CHECK (uses >= 0),
+    PRIMARY KEY (sha256)
+) STRICT;
+
+-- Python files of members. version, sha256 and size are those of the newest version; `status` is that of its last check.
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('pending', 'running', 'passed', 'violations', 'error')),
+    checked_at INTEGER,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX files_of ON files (user_id, id);
+
+-- Every version that is kept.
+CREATE TABLE file_versions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    file_id INTEGER NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+    version INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    sha256 TEXT NOT NULL REFERENCES contents (sha256),
+    size INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX file_versions_number ON file_versions (file_id, version);
+CREATE INDEX file_versions_of ON file_versions (user_id, id);
+CREATE INDEX file_versions_content ON file_versions (sha256);
+
+-- Checks by flake8, of a version each; JSON in options, counts and findings. `tries`: how often it was begun.
+CREATE TABLE checks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    file_id INTEGER NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+    version INTEGER NOT NULL,
+    options TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('pending', 'running', 'passed', 'violations', 'error')),
+    tries INTEGER NOT NULL DEFAULT 0,
+    requested_at INTEGER NOT NULL,
+    started_at INTEGER,
+    finished_at INTEGER,
+    flake8 TEXT,
+    python TEXT,
+    total INTEGER NOT NULL DEFAULT 0,
+    suppressed INTEGER NOT NULL DEFAULT 0,
+    counts TEXT NOT NULL DEFAULT '{}',
+    findings TEXT NOT NULL DEFAULT '[]',
+    reason TEXT,
+    mail_id INTEGER REFERENCES mails (id) ON DELETE SET NULL
+) STRICT;
+CREATE INDEX checks_of_file ON checks (file_id, id);
+CREATE INDEX checks_waiting ON checks (user_id, id) WHERE status IN ('pending', 'running');
+CREATE INDEX checks_of ON checks (user_id, id);
+CREATE INDEX checks_mail ON checks (mail_id) WHERE mail_id IS NOT NULL;

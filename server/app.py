@@ -36,6 +36,12 @@ from server.enrichment.model import ENRICHED
 from server.enrichment.service import Enricher
 from server.events import EventLog, Nudges
 from server.events import routes as event_routes
+from server.files import checks as checks_room
+from server.files import queries as files_queries
+from server.files import routes as files_routes
+from server.files import service as files_service
+from server.files.jobs import CheckJob
+from server.files.service import FILE_CHECKED, Files
 from server.jobs import Handler, Queue, RetryPolicy, Worker
 from server.mail import Links, Outbox
 from server.mail import queries as mail_queries
@@ -53,6 +59,7 @@ from server.posts.memory import Memory
 from server.posts.service import POST_LIKED, Posts
 from server.providers.answers import hasher as address_hasher
 from server.providers.clearbit import Clearbit
+from server.providers.flake8 import Cell
 from server.providers.gravatar import Gravatar
 from server.providers.hunter import Hunter
 from server.providers.mail import Mail, sender_of
@@ -79,8 +86,8 @@ from ws.connection import endpoint
 from ws.hub import Hub, Surroundings
 
 VERSION = "0.1.0"
-EVENTS = (ENRICHED, EMAIL_VERIFIED, EMAIL_CONFIRMED, REFERRAL_CREDITED, POST_LIKED)
-_JOBS_OF_MEMBERS = (enrichment_service.KIND, verification.KIND)
+EVENTS = (ENRICHED, EMAIL_VERIFIED, EMAIL_CONFIRMED, REFERRAL_CREDITED, FILE_CHECKED, POST_LIKED)
+_JOBS_OF_MEMBERS = (enrichment_service.KIND, verification.KIND, files_service.KIND)
 __all__ = ["Foyer", "Outside", "VERSION"]
 log = logging.getLogger("foyer")
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
@@ -95,6 +102,7 @@ class Outside:
     gravatar: Gravatar | None = None
     stand_ins: tuple[str, ...] = ()
     mail: Mail | None = None
+    cell: Cell | None = None
 
 
 class Invitation:
@@ -138,6 +146,8 @@ class Foyer:
         self._enrichment()
         self._accounts()
         self.posts = Posts(self.memory, self.events, settings.hunter.reject, self.confirmation.check_may_write)
+        self.files = Files(settings.checks.files_per_member, self.queue, self.events, self.confirmation.check_may_write,
+                           self.confirmation.correspondence.file_checked)
         self.hub = Hub(Surroundings(database, self.gate.authenticate, self.nudges, clock, self.allows_origin, epoch,
                                     settings.limits.sockets if settings.limits.enabled else 2**31))
         self.gate.listeners.append(self.hub)
@@ -168,12 +178,13 @@ class Foyer:
         self.accounts = Accounts(self.tokens, self.gate, self.verification, self.confirmation, neighbours,
                                  self.settings.auth.refresh_days * DAY)
         self.erasure = Erasure(self.gate, self.queue, ErasedElsewhere(
-            PostsErasure(self.memory).erase, mail_queries.delete_jobs, self._address_hash, _JOBS_OF_MEMBERS))
+            PostsErasure(self.memory).erase, files_queries.erase, mail_queries.delete_jobs, self._address_hash,
+            _JOBS_OF_MEMBERS))
         self.exporting = export.Exporting(self.database, export.Elsewhere(
             self.accounts.me, enrichment_queries.exported, referrals_queries.exported_inviter,
             posts_queries.exported_posts, posts_queries.exported_likes, mail_queries.exported,
-            referrals_queries.exported_invited, referrals_queries.exported_ledger, self._address_hash,
-            _JOBS_OF_MEMBERS))
+            referrals_queries.exported_invited, referrals_queries.exported_ledger, files_queries.exported_versions,
+            checks_room.exported, self._address_hash, _JOBS_OF_MEMBERS))
 
     def _handlers(self) -> list[Handler]:
         settings = self.settings.enrichment
@@ -185,6 +196,7 @@ class Foyer:
             SendJob(self.outside.mail, self.links, self.sender, lambda: self.public_url, mail.first_retry,
                     mail.longest_retry),
             ForgotJob(self.confirmation),
+            CheckJob(self.outside.cell, self.files, self.settings.checks.concurrency),
             HousekeepingJob(),
             ScrubJob(self.database),
         ]
@@ -203,6 +215,7 @@ class Foyer:
             *profiles.routes(),
             *enrichment_routes.routes(self.enricher, self._address_hash),
             *posts_routes.routes(self.posts, self.memory),
+            *files_routes.routes(self.files, self.settings.checks.max_file),
             *referrals_routes.routes(self.referrals, self._invitation),
             *mail_routes.routes(self.links, lambda: self.public_url, self.outbox.configured),
             *event_routes.routes(),
@@ -292,7 +305,8 @@ def _limiter(settings: Settings, outside: Outside) -> Limiter:
 
 def _describable(outside: Outside) -> dict[str, health_room.Describes]:
     found: dict[str, health_room.Describes | None] = {
-        "hunter": outside.hunter, "clearbit": outside.clearbit, "gravatar": outside.gravatar, "mail": outside.mail}
+        "hunter": outside.hunter, "clearbit": outside.clearbit, "gravatar": outside.gravatar, "mail": outside.mail,
+        "flake8": outside.cell}
     return {name: client for name, client in found.items() if client is not None}
 
 

@@ -22,6 +22,7 @@ from server.core.errors import ConfigError
 from server.jobs import queue
 from server.ops import housekeeping, pages
 from server.providers.clearbit import Clearbit
+from server.providers.flake8 import Cell
 from server.providers.gravatar import Gravatar
 from server.providers.http import ProviderHttp
 from server.providers.hunter import Hunter
@@ -86,7 +87,7 @@ async def _furnished(settings: Settings, stack: AsyncExitStack, jobs: bool) -> t
     key = secret.of(settings)
     database = await _database(settings)
     stack.push_async_callback(database.close)
-    outside, stand_ins = await _outside(settings, stack)
+    outside, stand_ins = await _outside(settings, stack, jobs)
     await _check_currency(settings, database)
     foyer = Foyer(settings, database, outside, key, await database.read(schema.epoch))
     stack.callback(foyer.hasher.close)
@@ -94,6 +95,8 @@ async def _furnished(settings: Settings, stack: AsyncExitStack, jobs: bool) -> t
         share(foyer, database.channel)
         stack.push_async_callback(database.channel.stop)
         await database.channel.start()
+    if outside.cell is not None:  # it starts with the first file that is to be checked
+        stack.push_async_callback(outside.cell.stop)
     if jobs:
         await database.write(queue.schedule, housekeeping.KIND, housekeeping.EVERY_MS)
         stack.push_async_callback(foyer.worker.stop)
@@ -131,7 +134,7 @@ async def _listen(foyer: Foyer, sockets: Sequence[socket.socket], stack: AsyncEx
     return int(runner.addresses[0][1])
 
 
-async def _outside(settings: Settings, stack: AsyncExitStack) -> tuple[Outside, Sandbox | None]:
+async def _outside(settings: Settings, stack: AsyncExitStack, jobs: bool) -> tuple[Outside, Sandbox | None]:
     http = ProviderHttp()
     await stack.enter_async_context(http)
     names = tuple(name for name in ("hunter", "clearbit", "gravatar", "mail") if settings.stand_in(name))
@@ -141,7 +144,8 @@ async def _outside(settings: Settings, stack: AsyncExitStack) -> tuple[Outside, 
         stand_ins = await start_sandbox()
         stack.push_async_callback(stand_ins.close)
     return Outside(_hunter(settings, http, stand_ins), _clearbit(settings, http, stand_ins),
-                   _gravatar(settings, http, stand_ins), names, mail=_mail(settings, stand_ins)), stand_ins
+                   _gravatar(settings, http, stand_ins), names, _mail(settings, stand_ins),
+                   _cell(settings) if jobs else None), stand_ins
 
 
 def _hunter(settings: Settings, http: ProviderHttp, stand_ins: Sandbox | None) -> Hunter | None:
@@ -169,6 +173,10 @@ def _mail(settings: Settings, stand_ins: Sandbox | None) -> Mail | None:
     stood_in = stand_ins is not None and settings.stand_in("mail")
     url = stand_ins.smtp_url if stand_ins is not None and stood_in else settings.mail.url
     return Mail(units.mail_server(url), sender_address(settings)) if url else None
+
+
+def _cell(settings: Settings) -> Cell:
+    return Cell(settings.checks.seconds, settings.checks.memory, settings.checks.concurrency)
 
 
 def _settle_memory() -> None:

@@ -1,7 +1,9 @@
 """The letters of accounts: which there are, and how many a mailbox may get."""
 from __future__ import annotations
 
-from server.accounts import addresses
+from typing import Any
+
+from server.accounts import addresses, queries
 from server.accounts.queries import Account
 from server.core.errors import Problem
 from server.core.units import Rate
@@ -13,6 +15,7 @@ from server.web.allowances import Allowance, Allowances
 
 PER_MAILBOX = Rate(5, 3600)  # of letters that whoever names the address can have sent there, whatever account asks
 PER_MEMBER = Rate(5, 3600)  # of each kind
+UNCONFIRMED = Rate(20, 3600)  # reports to a mailbox that may be somebody else's
 
 
 class Correspondence:
@@ -50,6 +53,18 @@ class Correspondence:
     async def password_changed(self, tx: Tx, account: Account) -> None:
         """Tells the member that there is another password."""
         await self._outbox.send(tx, account.id, "password_changed", account.email, {"username": account.username})
+
+    async def file_checked(self, tx: Tx, user_id: int, words: dict[str, Any]) -> int | None:
+        """Tells what came of the check of a file; the mail's id, or None when the member wants no such mail, or an
+        address that nobody has confirmed would get too many."""
+        account = await queries.account(tx, user_id)
+        if account is None or not account.mail_checks:
+            return None
+        if not account.confirmed and await self._allowances.take_in(
+                tx, Allowance("mail_checks", UNCONFIRMED, f"member {user_id}")) is not None:
+            return None
+        return await self._outbox.send(tx, user_id, "file_checked", account.email,
+                                       {"username": account.username, **words})
 
     async def _one_more(self, tx: Tx, email: str) -> Problem | None:
         subject = self._address_hash(addresses.mailbox(email))

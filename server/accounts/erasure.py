@@ -26,6 +26,7 @@ class Elsewhere:
     """What of a member stands in other rooms, handed over by `app`."""
 
     erase_posts: Callable[[Tx, int, str], Awaitable[None]]
+    erase_files: Callable[[Tx, int], Awaitable[None]]
     forget_mails: Callable[[Tx, int], Awaitable[None]]
     address_hash: AddressHash
     jobs: tuple[str, ...]  # the kinds whose key is a member's id
@@ -45,6 +46,7 @@ class Erasure:
         if current is None or current.password_hash != account.password_hash:
             raise await changed(tx, account)
         await self._elsewhere.erase_posts(tx, current.id, current.username)
+        await self._elsewhere.erase_files(tx, current.id)
         await self._elsewhere.forget_mails(tx, current.id)
         await answers.forget(tx, self._elsewhere.address_hash(current.email_key))
         await queue.delete_about(tx, self._elsewhere.jobs, str(current.id))

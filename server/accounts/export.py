@@ -21,6 +21,7 @@ from server.core.clock import iso, iso_or_none
 from server.enrichment.model import ExportedEnrichment
 from server.events import log as events
 from server.jobs import queue
+from server.files.model import ExportedCheck, ExportedVersion
 from server.mail.model import ExportedMail
 from server.posts.model import ExportedLike, ExportedPost
 from server.providers import answers
@@ -33,6 +34,7 @@ from server.web.route import Answer, Call, Route, unauthorized
 Numbered = tuple[int, bytes]  # an item's number in its list, and its JSON
 ReadPart = Callable[[Tx, int, int, int], Awaitable[Sequence[Numbered]]]  # of a member, behind a number, so many
 POSTS_AT_ONCE = 20  # each has up to 80 KB
+FILES_AT_ONCE = 4  # each has up to `checks.max_file` bytes, or a thousand findings
 OTHERS_AT_ONCE = 200
 
 
@@ -48,6 +50,8 @@ class Elsewhere:
     mails: Callable[[Tx, int, int, int], Awaitable[list[ExportedMail]]]
     invited: Callable[[Tx, int, int, int], Awaitable[list[ExportedInvited]]]
     ledger: Callable[[Tx, int, int, int], Awaitable[list[ExportedEntry]]]
+    files: Callable[[Tx, int, int, int], Awaitable[list[ExportedVersion]]]
+    checks: Callable[[Tx, int, int, int], Awaitable[list[ExportedCheck]]]
     address_hash: AddressHash
     jobs: tuple[str, ...]  # the kinds whose key is a member's id
 
@@ -65,6 +69,8 @@ class Exporting:
             ("mails", _numbered(elsewhere.mails), OTHERS_AT_ONCE),
             ("invited", _numbered(elsewhere.invited), OTHERS_AT_ONCE),
             ("ledger", _numbered(elsewhere.ledger), OTHERS_AT_ONCE),
+            ("files", _numbered(elsewhere.files), FILES_AT_ONCE),
+            ("checks", _numbered(elsewhere.checks), FILES_AT_ONCE),
             ("events", _events, OTHERS_AT_ONCE),
         )
 

@@ -10,6 +10,7 @@ from server.accounts import addresses, common_passwords
 from server.accounts.tokens import Grant
 from server.enrichment.model import Enrichment, ExportedEnrichment
 from server.events.routes import EventFrame
+from server.files.model import ExportedCheck, ExportedVersion
 from server.mail.model import ExportedMail
 from server.posts.model import ExportedLike, ExportedPost
 from server.referrals.model import ExportedEntry, ExportedInvited
@@ -44,6 +45,7 @@ class Me(msgspec.Struct):
     enrichment: Enrichment
     referral_code: str
     role: Role
+    mail_checks: bool  # whether the member gets a mail for every check of a file
 
 
 class SignUp(msgspec.Struct, forbid_unknown_fields=True):
@@ -95,6 +97,7 @@ class ChangeMe(msgspec.Struct, forbid_unknown_fields=True):
     avatar_url: WebLink | None | UnsetType = UNSET
     birth_date: Day | None | UnsetType = UNSET
     email: Email | UnsetType = UNSET
+    mail_checks: bool | UnsetType = UNSET
 
 
 MailToken = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -258,6 +261,8 @@ class Export(ExportHead):
     mails: list[ExportedMail]
     invited: list[ExportedInvited]
     ledger: list[ExportedEntry]
+    files: list[ExportedVersion]
+    checks: list[ExportedCheck]
     events: list[EventFrame]
 
 

@@ -26,11 +26,11 @@ FIND_USERNAME = "SELECT id FROM users WHERE username_key = $1"
 FIND_EMAIL = "SELECT id FROM users WHERE email_key = $1"
 READ_ME = """
     SELECT id, username, name, title, company, location, bio, site, avatar_url, created_at, post_count, email,
-        email_status, email_confirmed_at, email_wanted AS email_pending, birth_date, referral_code, role
+        email_status, email_confirmed_at, email_wanted AS email_pending, birth_date, referral_code, role, mail_checks
     FROM users WHERE id = $1"""
 _ACCOUNT = """
     SELECT id, username, email, email_key, email_status, email_confirmed_at, email_wanted, email_wanted_status,
-        password_hash, suspended_at
+        password_hash, suspended_at, mail_checks
     FROM users """
 READ_ACCOUNT_BY_NAME = _ACCOUNT + "WHERE username_key = $1"
 READ_ACCOUNT_BY_EMAIL = _ACCOUNT + "WHERE email_key = $1"
@@ -46,6 +46,7 @@ UPDATE_EMAIL = """
     WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users WHERE email_key = $3 AND id <> $1)"""
 WANT_EMAIL = "UPDATE users SET email_wanted = $2, email_wanted_status = $3 WHERE id = $1"
 CONFIRM_EMAIL = "UPDATE users SET email_confirmed_at = $2 WHERE id = $1 AND email_confirmed_at IS NULL"
+SET_MAIL_CHECKS = "UPDATE users SET mail_checks = $2 WHERE id = $1"
 IS_CONFIRMED = "SELECT 1 FROM users WHERE id = $1 AND email_confirmed_at IS NOT NULL"
 UPDATE_EMAIL_STATUS = """
     UPDATE users SET email_status = $3 WHERE id = $1 AND email_key = $2 AND email_status = 'pending'"""
@@ -111,6 +112,7 @@ class Account(msgspec.Struct, frozen=True):
     email_wanted_status: str | None
     password_hash: str
     suspended: bool
+    mail_checks: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,7 @@ async def me(tx: Tx, user_id: int, enrichment: Enrichment) -> Me:
         raise unauthorized()
     fields: dict[str, Any] = {name: row[name] for name in row.keys()}
     fields["created_at"] = iso(row["created_at"])
+    fields["mail_checks"] = bool(row["mail_checks"])
     fields["email_confirmed_at"] = iso_or_none(row["email_confirmed_at"])
     return Me(enrichment=enrichment, **fields)
 
@@ -158,7 +161,7 @@ def _account(row: Row | None) -> Account | None:
         return None
     return Account(row["id"], row["username"], row["email"], row["email_key"], row["email_status"],
                    row["email_confirmed_at"] is not None, row["email_wanted"], row["email_wanted_status"],
-                   row["password_hash"], row["suspended_at"] is not None)
+                   row["password_hash"], row["suspended_at"] is not None, bool(row["mail_checks"]))
 
 
 async def account_by_name(tx: Tx, username: str) -> Account | None:
@@ -198,6 +201,11 @@ async def change_email(tx: Tx, user_id: int, email: str, email_key: str, status:
 async def confirm_email(tx: Tx, user_id: int) -> bool:
     """Writes that the address is the member's; False when that is known."""
     return await tx.run(CONFIRM_EMAIL, user_id, tx.now) == 1
+
+
+async def set_mail_checks(tx: Tx, user_id: int, wanted: bool) -> None:
+    """Writes whether the member wants a mail for every check of a file."""
+    await tx.run(SET_MAIL_CHECKS, user_id, int(wanted))
 
 
 async def is_confirmed(tx: Tx, user_id: int) -> bool:

@@ -150,6 +150,8 @@ class Accounts:
         await tx.lock(member_lock(user_id))
         changes = {name: getattr(body, name) for name in PROFILE if getattr(body, name) is not UNSET}
         await queries.change_profile(tx, user_id, changes)
+        if isinstance(body.mail_checks, bool):
+            await queries.set_mail_checks(tx, user_id, body.mail_checks)
         account = await queries.account(tx, user_id)
         if wanted is not None and account is not None:
             await self._want(tx, account, wanted)

@@ -28,6 +28,7 @@ CODES: dict[str, tuple[int, str]] = {
     "request_timeout": (408, "The request took too long to arrive"),
     "username_taken": (409, "The user name is taken"),
     "email_taken": (409, "The e-mail address is taken"),
+    "file_limit": (409, "There are as many files as there may be"),
     "email_confirmed": (409, "The e-mail address is confirmed"),
     "too_large": (413, "The request is too large"),
     "unsupported_media_type": (415, "The content type is not supported"),

@@ -59,31 +59,32 @@ def _sentence(html: bool, text: str) -> jinja2.Template:
 
 
 def has_link(letter: str) -> bool:
-    """Whether the letter is nothing without its link."""
-    return "button" in LANGUAGE[letter]
+    """Whether the letter is nothing without its link, which works once."""
+    return "button" in LANGUAGE[letter] and "page" not in LANGUAGE[letter]
 
 
-def render(letter: str, words: Mapping[str, str], house: str, link: str | None) -> Rendered:
+def render(letter: str, words: Mapping[str, Any], house: str, link: str | None) -> Rendered:
     """The letter with its words in both forms. `house`: where this Foyer is, as the outside sees it."""
     return Rendered(subject(letter, words, house), _form(False, letter, words, house, link),
                     _form(True, letter, words, house, link))
 
 
-def subject(letter: str, words: Mapping[str, str], house: str) -> str:
+def subject(letter: str, words: Mapping[str, Any], house: str) -> str:
     """The subject line alone."""
     return one_line(_worded(False, LANGUAGE[letter]["subject"], words, house))[:_LONGEST_SUBJECT]
 
 
-def _form(html: bool, letter: str, words: Mapping[str, str], house: str, link: str | None) -> str:
-    told = {**_FRAME, "small_print": "", "button": "", **LANGUAGE[letter]}
+def _form(html: bool, letter: str, words: Mapping[str, Any], house: str, link: str | None) -> str:
+    told = {**_FRAME, "small_print": "", "button": "", "page": "", **LANGUAGE[letter]}
     ready = {name: _worded(html, told[name], words, house) for name in (
         "greeting", "button", "small_print", "signature", "or_copy", "subject")}
     paragraphs = [_worded(html, text, words, house) for text in told["paragraphs"]]
+    page = _worded(False, told["page"], words, house)
     template = _environment(html).get_template("letter.html" if html else "letter.txt")
-    return template.render(ready, paragraphs=paragraphs, link=link)
+    return template.render(ready, paragraphs=paragraphs, block=words.get("block"), link=link or page)
 
 
-def _worded(html: bool, text: str, words: Mapping[str, str], house: str) -> Any:
+def _worded(html: bool, text: str, words: Mapping[str, Any], house: str) -> Any:
     made = _sentence(html, text).render(words, house=house)
     return Markup(made) if html else made
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 from server.jobs import Queue
 from server.mail import letters, queries
@@ -17,7 +18,7 @@ class Outbox:
         self.configured = configured
         self._queue, self._domain = queue, domain
 
-    async def send(self, tx: Tx, user_id: int, letter: str, recipient: str, words: dict[str, str],
+    async def send(self, tx: Tx, user_id: int, letter: str, recipient: str, words: dict[str, Any],
                    link_id: int | None = None) -> int:
         """Sends a letter to a member, soon; the mail's id.
 

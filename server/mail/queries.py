@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -42,7 +43,7 @@ class Stored:
     user_id: int
     letter: str
     recipient: str
-    words: dict[str, str]
+    words: dict[str, Any]
     message_id: str
     status: Status
     reason: str | None
@@ -51,7 +52,7 @@ class Stored:
     link: tuple[str, str] | None  # purpose and nonce
 
 
-async def insert(tx: Tx, user_id: int, letter: str, recipient: str, words: dict[str, str], link_id: int | None,
+async def insert(tx: Tx, user_id: int, letter: str, recipient: str, words: dict[str, Any], link_id: int | None,
                  message_id: str, status: Status) -> int:
     """Adds a mail; its id."""
     return int(await tx.value(INSERT_MAIL, user_id, letter, recipient, msgspec.json.encode(words).decode(), link_id,

@@ -58,6 +58,9 @@ INVARIANTS: tuple[tuple[str, str], ...] = (
             UNION ALL SELECT 'a kept answer', member_id FROM idempotency WHERE member_id IS NOT NULL
             UNION ALL SELECT 'mail ' || id, user_id FROM mails
             UNION ALL SELECT 'link ' || id, user_id FROM links
+            UNION ALL SELECT 'file ' || id, user_id FROM files
+            UNION ALL SELECT 'version ' || id, user_id FROM file_versions
+            UNION ALL SELECT 'check ' || id, user_id FROM checks
             UNION ALL SELECT 'a mention', member_id FROM mentions
             UNION ALL SELECT 'a mention to', told_id FROM mentions) AS found
         WHERE NOT EXISTS (SELECT 1 FROM users u WHERE u.id = found.member_id)"""),
@@ -132,6 +135,47 @@ INVARIANTS: tuple[tuple[str, str], ...] = (
                 AND j.state IN ('ready', 'running'))"""),
     ("a wanted address without a verdict, or one without the other", """
         SELECT 'member ' || id AS what FROM users WHERE (email_wanted IS NULL) <> (email_wanted_status IS NULL)"""),
+    ("the bytes of a file are counted wrongly, or nobody's", """
+        SELECT 'content ' || c.sha256 AS what FROM contents c
+        WHERE c.uses = 0 OR c.uses <> (SELECT count(*) FROM file_versions v WHERE v.sha256 = c.sha256)"""),
+    ("a version of a file without its bytes, or with others", """
+        SELECT 'version ' || v.id AS what FROM file_versions v
+        WHERE NOT EXISTS (SELECT 1 FROM contents c WHERE c.sha256 = v.sha256 AND length(c.bytes) = v.size)"""),
+    ("a version or a check of somebody else's file", """
+        SELECT found.what FROM (
+            SELECT 'version ' || id AS what, file_id, user_id FROM file_versions
+            UNION ALL SELECT 'check ' || id, file_id, user_id FROM checks) AS found
+        WHERE NOT EXISTS (SELECT 1 FROM files f WHERE f.id = found.file_id AND f.user_id = found.user_id)"""),
+    ("a file is not what its newest version is", """
+        SELECT 'file ' || f.id AS what FROM files f
+        WHERE NOT EXISTS (
+                SELECT 1 FROM file_versions v WHERE v.file_id = f.id AND v.version = f.version
+                    AND v.name = f.name AND v.sha256 = f.sha256 AND v.size = f.size)
+            OR EXISTS (SELECT 1 FROM file_versions v WHERE v.file_id = f.id AND v.version > f.version)"""),
+    ("a file's status is not that of its newest check", """
+        SELECT 'file ' || f.id AS what FROM files f
+        WHERE NOT EXISTS (
+            SELECT 1 FROM checks c WHERE c.id = (SELECT max(id) FROM checks WHERE file_id = f.id)
+                AND c.version = f.version AND c.status = f.status)"""),
+    ("a file or a check that has ended without a time, or the other way round", """
+        SELECT 'file ' || id AS what FROM files WHERE (status IN ('pending', 'running')) <> (checked_at IS NULL)
+        UNION ALL SELECT 'check ' || id FROM checks
+        WHERE (status IN ('pending', 'running')) <> (finished_at IS NULL)
+            OR (status = 'error') <> (reason IS NOT NULL)"""),
+    ("a check waits without a job", """
+        SELECT 'check ' || c.id AS what FROM checks c
+        WHERE c.status IN ('pending', 'running') AND NOT EXISTS (
+            SELECT 1 FROM jobs j WHERE j.kind = 'check_files' AND j.key = CAST(c.user_id AS TEXT)
+                AND j.state IN ('ready', 'running'))"""),
+    ("two checks of a member run at once", """
+        SELECT 'member ' || user_id AS what FROM checks WHERE status = 'running'
+        GROUP BY user_id HAVING count(*) > 1"""),
+    ("not exactly one `file_checked` event for a check that has ended", """
+        SELECT 'check ' || c.id AS what FROM checks c JOIN users u ON u.id = c.user_id
+        WHERE u.event_floor = 0 AND u.events_dropped = 0
+            AND CASE WHEN c.status IN ('pending', 'running') THEN 0 ELSE 1 END <> (
+                SELECT count(*) FROM events e WHERE e.user_id = c.user_id AND e.type = 'file_checked'
+                    AND json_extract(e.data, '$.check_id') = c.id)"""),
 )
 MOST_SHOWN = 20
 

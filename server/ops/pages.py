@@ -42,7 +42,8 @@ def home(stand_ins: Iterable[str]) -> str:
 <p>Members sign up and are answered at once. Whether their address is real and who they are is found out in the
 background, and told to them over one WebSocket the moment it is known. That message is never lost: not in a crash, not
 on a reconnect.</p>
-<p><a href="/signup">Sign up</a>, or choose <a href="/reset">a new password</a>.</p>
+<p><a href="/signup">Sign up</a>, <a href="/login">sign in</a>, or choose <a href="/reset">a new password</a>.
+<a href="/files">Your files</a> are checked by flake8.</p>
 {told}
 <ul>
 <li><a href="/docs">The API, readable</a> (and as <a href="/api/openapi.json">OpenAPI 3.1</a>,
@@ -109,8 +110,9 @@ def _field_rows(operation: dict[str, Any], document: dict[str, Any]) -> Iterable
         yield _row(parameter["name"], f"{parameter['in']}", parameter["schema"])
     body = operation.get("requestBody")
     if body:
-        name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-        schema = document["components"]["schemas"][name]
+        schema = next(iter(body["content"].values()))["schema"]
+        if "$ref" in schema:
+            schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         for field, kind in schema["properties"].items():
             yield _row(field, "needed" if field in schema.get("required", ()) else "optional", kind)
 
@@ -148,6 +150,6 @@ def add_to(app: web.Application, document: dict[str, Any], stand_ins: Iterable[s
     app.router.add_get("/", handler(home(stand_ins)))
     app.router.add_get("/docs", handler(docs(document)))
     app.router.add_get("/signup", SignUpPage(static_files.html("signup"), remembered, secure).handle)
-    for name in ("confirm", "reset"):
+    for name in ("login", "confirm", "reset", "files"):
         app.router.add_get(f"/{name}", handler(static_files.html(name)))
     static_files.add_to(app)

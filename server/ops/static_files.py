@@ -13,8 +13,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _FOLDER = Path(__file__).resolve().parents[1] / "static"
 _CSS, _JS, _SVG = "text/css; charset=utf-8", "text/javascript; charset=utf-8", "image/svg+xml"
-FILES = {"foyer.css": _CSS, "foyer.svg": _SVG, "api.js": _JS, "form.js": _JS, "signup.js": _JS, "confirm.js": _JS,
-         "reset.js": _JS}
+_SCRIPTS = ("api", "confirm", "files", "findings", "form", "login", "onefile", "pages", "reset", "session", "signup")
+FILES = {"foyer.css": _CSS, "foyer.svg": _SVG, **{f"{name}.js": _JS for name in _SCRIPTS}}
 
 
 def html(name: str) -> str:

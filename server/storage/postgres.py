@@ -188,7 +188,9 @@ class PostgresDatabase:
             result = await function(tx)
         except BaseException as error:
             await _roll_back(connection)
-            raise _told(error) from error.__cause__
+            # Also when somebody on the way has given it words of their own.
+            collision = error.__cause__ if isinstance(error.__cause__, _COLLISIONS) else error
+            raise _told(collision) from error.__cause__
         try:
             if await connection.execute("COMMIT") != "COMMIT":  # the function has swallowed the error that ended it
                 raise StorageUnavailable()

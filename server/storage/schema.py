@@ -47,7 +47,7 @@ CREATE TABLE allowances (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX allowances_age ON allowances (whole_at);
 """,
-    # Mail, and referrals with their ledger.
+    # Mail, referrals with their ledger, files and their checks.
     4: """
 ALTER TABLE users ADD COLUMN email_wanted TEXT;
 ALTER TABLE users ADD COLUMN email_wanted_status TEXT;
@@ -114,6 +114,62 @@ CREATE TABLE ledger (
 ) STRICT;
 CREATE UNIQUE INDEX ledger_key ON ledger (key);
 CREATE INDEX ledger_of ON ledger (user_id, id);
+ALTER TABLE users ADD COLUMN mail_checks INTEGER NOT NULL DEFAULT 1;
+CREATE TABLE contents (
+    sha256 TEXT NOT NULL,
+    bytes BLOB NOT NULL,
+    uses INTEGER NOT NULL CHECK (uses >= 0),
+    PRIMARY KEY (sha256)
+) STRICT;
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('pending', 'running', 'passed', 'violations', 'error')),
+    checked_at INTEGER,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX files_of ON files (user_id, id);
+CREATE TABLE file_versions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    file_id INTEGER NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+    version INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    sha256 TEXT NOT NULL REFERENCES contents (sha256),
+    size INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX file_versions_number ON file_versions (file_id, version);
+CREATE INDEX file_versions_of ON file_versions (user_id, id);
+CREATE INDEX file_versions_content ON file_versions (sha256);
+CREATE TABLE checks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    file_id INTEGER NOT NULL REFERENCES files (id) ON DELETE CASCADE,
+    version INTEGER NOT NULL,
+    options TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('pending', 'running', 'passed', 'violations', 'error')),
+    tries INTEGER NOT NULL DEFAULT 0,
+    requested_at INTEGER NOT NULL,
+    started_at INTEGER,
+    finished_at INTEGER,
+    flake8 TEXT,
+    python TEXT,
+    total INTEGER NOT NULL DEFAULT 0,
+    suppressed INTEGER NOT NULL DEFAULT 0,
+    counts TEXT NOT NULL DEFAULT '{}',
+    findings TEXT NOT NULL DEFAULT '[]',
+    reason TEXT,
+    mail_id INTEGER REFERENCES mails (id) ON DELETE SET NULL
+) STRICT;
+CREATE INDEX checks_of_file ON checks (file_id, id);
+CREATE INDEX checks_waiting ON checks (user_id, id) WHERE status IN ('pending', 'running');
+CREATE INDEX checks_of ON checks (user_id, id);
+CREATE INDEX checks_mail ON checks (mail_id) WHERE mail_id IS NOT NULL;
 """,
 }
 

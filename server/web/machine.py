@@ -17,7 +17,7 @@ from aiohttp import web
 from server.core.errors import Problem
 from server.core.units import Network, Rate
 from server.storage import Database, Receiver, Tx, drive
-from server.web import bodies, idempotency, problems, reply
+from server.web import bodies, idempotency, problems, reply, uploads
 from server.web.allowances import Allowance, Allowances
 from server.web.dispatch import Entry, ExpressHandler, LongWay, Pending, RouteHandler
 from server.web.fields import MAX_ID
@@ -151,6 +151,9 @@ class Machine:
 
     async def _write(self, route: Route, call: Call) -> Answer:
         raw = await _body(call.request, self._body_seconds) if call.request.body_exists else b""
+        if route.uploads is not None:
+            call.body = await uploads.read(raw, call.request.headers, call.content_type, route.uploads)
+            raw = call.body.told
         header = call.request.headers.get("Idempotency-Key") if route.method == "POST" else None
         if header is None:
             return self._finish(route, call, await self._do(route, call, raw, None))

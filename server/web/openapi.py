@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from server.core.errors import CODES
-from server.web import limits, schemas
+from server.web import limits, schemas, uploads
 from server.web.bodies import FORM, JSON
 from server.web.problems import CONTENT_TYPE
 from server.web.route import Route
@@ -55,6 +55,12 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "The same key and body give the stored answer again for 24 h; with another body it is 422."},
 }
 
+_FILE: dict[str, Any] = {  # what the schema of an uploaded file cannot say
+    "example": {uploads.FIELD: 'print("Hello")\n'},
+    "encoding": {uploads.FIELD: {"contentType": "text/x-python", "headers": {"Content-Disposition": {
+        "description": "Has the name of the file, which ends in .py.", "required": True, "schema": {"type": "string"},
+        "example": 'form-data; name="file"; filename="engine.py"'}}}},
+}
 _WITHOUT_ENVELOPE: dict[str, dict[str, Any]] = {
     JSON: {"type": "object"},
     "text/event-stream": {  # each event of it
@@ -104,7 +110,16 @@ def _operation(route: Route, routes: Sequence[Route], made: Schemas) -> dict[str
         operation["requestBody"] = {"required": not route.body_optional, "content": {
             JSON: {"schema": made.of(route.takes), "example": example},
             FORM: {"schema": made.form_of(route.takes), "example": example}}}
+    if route.uploads is not None:
+        operation["requestBody"] = _uploaded(route.uploads)
     return operation
+
+
+def _uploaded(most: int) -> dict[str, Any]:
+    body = uploads.schema()
+    content = body["content"][uploads.MEDIA]
+    content["schema"]["properties"][uploads.FIELD]["maxLength"] = most
+    return {**body, "content": {uploads.MEDIA: {**content, **_FILE}}}
 
 
 def _operation_id(route: Route) -> str:
@@ -180,7 +195,7 @@ def _standing(route: Route) -> set[str]:
         codes.add("not_found")
     if route.store is not None:  # a body is read before anybody knows whether it is wanted
         codes |= {"malformed", "too_large", "request_timeout"}
-    if route.takes is not None:
+    if route.takes is not None or route.uploads is not None:
         codes |= {"unsupported_media_type", "invalid_fields", "unknown_field"}
     if route.query is not None:
         codes |= {"invalid_fields", "unknown_field"}

@@ -118,6 +118,7 @@ class Route:
     gives: Any = None  # the type of `data`; None for 204
     status: int = 200
     takes: type[msgspec.Struct] | None = None
+    uploads: int | None = None  # takes a file of at most so many bytes, as multipart/form-data (see `uploads`)
     query: type[msgspec.Struct] | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)  # of requests that it reads, as OpenAPI describes them
     listing: bool = False

@@ -95,6 +95,41 @@ WORDS = {
     "WholeMail.text": Word("The plain text of the mail.", "Hello ada, ..."),
     "message_id": Word("The Message-ID, the same however often it is sent.", "<9f86d081884c7d65@example.org>"),
     "Mails.q": Word("The whole address that they were written to.", "ada@example.org"),
+    "mail_checks": Word("Whether a mail comes for every check of a file.", True),
+    "File.name": Word("What the file is called, without a folder.", "engine.py"),
+    "ExportedVersion.name": Word("What the file was called.", "engine.py"),
+    "File.status": Word("How far the check of the newest version has come, or how it ended.", "passed"),
+    "checked_at": Word("When that check ended.", None),
+    "file_id": Word("The number of the file.", 1),
+    "size": Word("In bytes.", 1843),
+    "sha256": Word("Of the bytes, as hexadecimal digits.", "e3b0c44298fc1c149afbf4c8996fb924"
+                   "27ae41e4649b934ca495991b7852b855"),
+    "version": Word("Counts the versions of the file from 1.", 1),
+    "Version.version": Word("Which version; the newest when it is not said.", 1),
+    "ExportedVersion.content": Word("The bytes, in base64.", "cHJpbnQoIkhlbGxvIikK"),
+    "Check.status": Word("How far it has come, or how it ended.", "violations"),
+    "Check.reason": Word("Why the file could not be checked.", None),
+    "ExportedCheck.status": Word("How far it has come, or how it ended.", "violations"),
+    "ExportedCheck.reason": Word("Why the file could not be checked.", None),
+    "flake8": Word("The versions of flake8 and of its plugins.",
+                   "7.5.0 (mccabe: 0.7.0, pycodestyle: 2.15.0, pyflakes: 4.1.0)"),
+    "python": Word("The version of Python that it ran under.", "CPython 3.11.7"),
+    "total": Word("How many findings count.", 1),
+    "suppressed": Word("How many findings `noqa` comments silence; they are not in `total` and `counts`.", 0),
+    "counts": Word("How often each code was found.", {"F401": 1}),
+    "findings": Word("What was found, by line; the silenced ones too.", None),
+    "mail": Word("What has become of the mail about it; null when there is none.", "sent"),
+    "line": Word("Counted from 1.", 1),
+    "column": Word("Counted from 1.", 1),
+    "Finding.code": Word("What is wrong, as a code of flake8.", "F401"),
+    "Finding.text": Word("What is wrong, in words.", "'os' imported but unused"),
+    "Finding.source": Word("The line as it stands in the file.", "import os"),
+    "Finding.suppressed": Word("Whether a `noqa` comment silences it.", False),
+    "max_line_length": Word("How long a line may be; 79 when it is not said.", 100),
+    "Recheck.select": Word("Only codes that begin so: a list, or one text with commas.", "E,F,W"),
+    "Recheck.ignore": Word("No codes that begin so: a list, or one text with commas.", "E203,W503"),
+    "Options.select": Word("Only codes that begin so.", ["E", "F", "W"]),
+    "Options.ignore": Word("No codes that begin so.", ["E203", "W503"]),
 }
 TIME = {"type": "string", "format": "date-time", "description": "ISO 8601 in UTC, with milliseconds.",
         "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z$"}
@@ -184,10 +219,10 @@ def _form_name(kind: type[msgspec.Struct]) -> str:
 
 
 def _as_form(component: Schema) -> Schema:
-    """The same for a form, in which an empty value is null (see `bodies`)."""
+    """The same for a form, in which an empty value is null (see `bodies`), and which cannot say a list."""
     properties = {}
     for name, schema in component["properties"].items():
-        parts = [_EMPTY if part == _NULL else part for part in schema.get("anyOf", ())]
+        parts = [_EMPTY if part == _NULL else part for part in schema.get("anyOf", ()) if part.get("type") != "array"]
         rest = {key: value for key, value in schema.items() if (key, value) != ("default", None)}
         properties[name] = {**rest, "anyOf": parts} if parts else rest
     return {**component, "title": f"{component['title']}Form", "properties": properties}

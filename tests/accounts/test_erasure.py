@@ -11,15 +11,18 @@ import pytest
 
 from server.accounts.model import ChangeMe
 from server.core.errors import Problem
+from server.files.model import Options
 from server.ops import check
 from server.posts.model import NewPost
 from server.storage import Tx
 from server.storage.connection import sqlite
 from server.web.route import Member
+from server.web.uploads import Upload
 from tests.conftest import Serve
 from tests.enrichment.support import Held, settled
+from tests.files.support import checked, send
 from tests.support import PASSWORD, Answer, Served, close_code, frame, until
-from tests.web.hostile import problem
+from tests.web.hostile import FILE, file_body, problem
 
 NAME = "Quintessa-Zephyrine"
 EMAIL = "quintessa.zephyrine@folly.example"
@@ -84,7 +87,12 @@ async def _rich_life(served: Served, others: list[str]) -> tuple[str, set[str]]:
     await like(served, others[1], own[1])
     for post, who in ((theirs[2], others[0]), (theirs[3], others[1]), (own[2], token)):
         await api.call("DELETE", f"/api/posts/{post['id']}", token=who)
-    words = {NAME, EMAIL, "before." + EMAIL, "Hurdygurdy", *learned, *texts, *PROFILE.values()}
+    source = "catamaran" + "-of-herons" * 100
+    file = await send(served, token, source.encode(), "catamaran-of-herons.py")
+    await send(served, token, f"{source} = 1".encode(), file=file.data["id"])
+    await checked(served)
+    words = {source, "catamaran-of-herons.py", NAME, EMAIL, "before." + EMAIL, "Hurdygurdy", *learned, *texts,
+             *PROFILE.values()}
     return token, words | await served.foyer.database.read(_secrets, me["id"])
 
 
@@ -249,7 +257,8 @@ class Witness:
     async def _count(self, tx: Tx) -> int:
         of = [("users", "id"), ("sessions", "user_id"), ("events", "user_id"), ("enrichments", "user_id"),
               ("posts", "author_id"), ("likes", "user_id"), ("idempotency", "member_id"), ("mentions", "member_id"),
-              ("links", "user_id"), ("mails", "user_id"), ("referrals", "inviter_id"), ("inviters", "user_id")]
+              ("links", "user_id"), ("mails", "user_id"), ("referrals", "inviter_id"), ("inviters", "user_id"),
+              ("files", "user_id"), ("file_versions", "user_id"), ("checks", "user_id")]
         return sum([await tx.value(f"SELECT count(*) FROM {table} WHERE {column} = $1", self._id)
                     for table, column in of])
 
@@ -275,10 +284,13 @@ def _others_at_once(served: Served, session: Any, post: Any) -> list[Callable[[]
         lambda: api.post("/api/token/refresh", {"refresh_token": session["refresh_token"]}),
         lambda: api.post("/api/logout", token=token, headers={"Idempotency-Key": "l"}),
         lambda: api.post("/api/events/ack", {"seq": 1}, token=token),
+        lambda: api.call("POST", "/api/files", token=token, data=file_body(b"x = 1"), headers=FILE),
+        lambda: api.call("POST", "/api/files", token=token, data=file_body(), headers={**FILE, "Idempotency-Key": "f"}),
         lambda: api.post("/api/email/resend", token=token),
         lambda: api.post("/api/password/forgot", {"email": "leaver@example.org"}),
         *[lambda path=path: api.get(path, token=token) for path in (  # type: ignore[misc]
-            "/api/me", "/api/me/enrichment", "/api/me/export", "/api/sessions", "/api/events", "/api/posts")],
+            "/api/me", "/api/me/enrichment", "/api/me/export", "/api/sessions", "/api/events", "/api/posts",
+            "/api/files")],
     ]
 
 
@@ -310,7 +322,7 @@ async def test_of_many_at_once_one_deletes(server: Served) -> None:
 
 def _in_flight(served: Served, member: Member, post: int, account: Any) -> list[Callable[[Tx], Awaitable[Any]]]:
     """Transactions of requests that were let in before the member left."""
-    foyer = served.foyer
+    foyer, upload = served.foyer, Upload("a.py", b"", "")
     return [
         lambda tx: foyer.posts.like(tx, member, post, None),
         lambda tx: foyer.posts.create(tx, member, NewPost("a", "b")),
@@ -319,6 +331,9 @@ def _in_flight(served: Served, member: Member, post: int, account: Any) -> list[
         lambda tx: foyer.accounts.log_in(tx, account, None, None),  # type: ignore[arg-type]
         lambda tx: foyer.accounts.change_password(tx, account, "a hash", member.session_id),
         lambda tx: foyer.enricher.again(tx, member.id, False),
+        lambda tx: foyer.files.add(tx, member.id, upload),
+        lambda tx: foyer.files.replace(tx, member.id, 1, upload),
+        lambda tx: foyer.files.check_again(tx, member.id, 1, Options()),
         lambda tx: foyer.erasure.erase(tx, account),
     ]
 

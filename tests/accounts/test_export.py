@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -15,9 +16,11 @@ from tests.accounts.letters import quiet, want
 from tests.accounts.test_erasure import leave, like
 from tests.conftest import Serve
 from tests.enrichment.support import settled
+from tests.files.support import Cell, add, check_again, checked, found, history, send
 from tests.support import PASSWORD, Served
 from tests.web.hostile import guarded, problem
 
+SOURCE = b"import os\r\n\0\xff"
 # What is not exported, and why. Everything else of a row about the member must stand in the document.
 LEFT_OUT = {
     "users": {"password_hash",  # proves who they are
@@ -36,9 +39,14 @@ LEFT_OUT = {
     "referrals": {"inviter_id", "invitee_id", "mailbox"},  # of somebody else
     "inviters": {"user_id", "invited", "counted", "rewarded", "day", "counted_on_day"},  # counts of what is there
     "ledger": {"user_id"},
+    "file_versions": {"user_id"},
+    "contents": {"uses"},  # also by others
+    "checks": {"user_id", "tries"},  # how often the checker broke down
+    "files": {"user_id", "checked_at", "status"},  # stand with the newest version and its newest check
 }
-RENAMED = {"email_wanted": "email_pending",
-           "event_acked": "events_acknowledged", "issued_at": "last_used_at", "at": "liked_at", "post_id": "post_id"}
+RENAMED = {"mail_id": "mail", "bytes": "content",
+           "email_wanted": "email_pending", "event_acked": "events_acknowledged", "issued_at": "last_used_at",
+           "at": "liked_at", "post_id": "post_id"}
 
 
 async def _lived(served: Served) -> tuple[Any, Any]:
@@ -60,10 +68,22 @@ async def _lived(served: Served) -> tuple[Any, Any]:
         await like(served, token, await api.write_post(bob))
     await like(served, token, post := await api.write_post(bob))
     await like(served, token, post, "DELETE")
+    await _files(served, token)
     ended = (await api.post("/api/login", {"username": "ada", "password": PASSWORD})).data["access_token"]
     await api.post("/api/logout", token=ended)
     await api.post("/api/events/ack", {"seq": 1}, token=token)
     return session, await api.get("/api/me/export", token=token)
+
+
+async def _files(served: Served, token: str) -> None:
+    """A file with two versions and three checks."""
+    Cell.of(served).answer = lambda source: found(2, suppressed=1)
+    id_ = await add(served, token, SOURCE)
+    await send(served, token, SOURCE * 2, "other.py", file=id_)
+    await check_again(served, token, id_, json={"select": ["E5"]})
+    await add(served, token, b"")
+    await checked(served)
+    await quiet(served)
 
 
 @pytest.fixture
@@ -71,6 +91,7 @@ async def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts so small that every list has some."""
     monkeypatch.setattr(export, "POSTS_AT_ONCE", 2)
     monkeypatch.setattr(export, "OTHERS_AT_ONCE", 3)
+    monkeypatch.setattr(export, "FILES_AT_ONCE", 2)
 
 
 async def test_it_is_a_document_to_keep(server: Served) -> None:
@@ -95,8 +116,9 @@ async def test_every_column_about_a_member_is_in_it_or_left_out_for_a_reason(ser
     _, answer = await _lived(server)
     parts = {"users": {**answer.data, **answer.data["profile"]}, "enrichments": answer.data["enrichment"],
              "referrals": answer.data["invited"][0], "links": {}, "inviters": {},
+             "file_versions": answer.data["files"][0], "contents": answer.data["files"][0],
              **{table: answer.data[table][0] for table in ("sessions", "events", "jobs", "posts", "likes", "mails",
-                                                           "ledger")}}
+                                                           "ledger", "files", "checks")}}
     for table, columns in (await server.foyer.database.read(_columns)).items():
         shown = set(parts[table])
         missing = {column for column in columns if column not in shown and RENAMED.get(column) not in shown}
@@ -115,7 +137,7 @@ async def test_all_of_it_is_there_in_whatever_parts(small: None, server: Served)
     assert len(data["likes"]) == 8 and [like["taken_back_at"] is None for like in data["likes"]] == [True] * 7 + [False]
     assert data["events"] == (await server.api.get("/api/events?after=0", token=token)).data and data["events"]
     assert [one["ended_at"] is None for one in data["sessions"]] == [True, False]
-    assert [(job["kind"], job["state"]) for job in data["jobs"]] == [("enrich", "done")]
+    assert [(job["kind"], job["state"]) for job in data["jobs"]] == [("enrich", "done"), ("check_files", "done")]
     assert (data["kept_answers"], data["events_acknowledged"]) == (7, 1)
 
 
@@ -124,13 +146,25 @@ async def test_letters_and_referrals_are_in_it(small: None, server: Served) -> N
     data, summary = answer.data, (await server.api.get("/api/referrals", token=session["access_token"])).data
     assert [(mail["letter"], mail["recipient"], mail["status"]) for mail in data["mails"]] == [
         ("confirm", "ada@example.org", "sent"), ("confirm_new", "ada@example.net", "sent"),
-        ("address_changing", "ada@example.org", "sent")]
+        ("address_changing", "ada@example.org", "sent"), *[("file_checked", "ada@example.org", "sent")] * 4]
     assert all(mail["sent_at"] >= mail["created_at"] for mail in data["mails"])
     assert data["profile"]["email_pending"] == "ada@example.net" and data["invited_by"] == "eve"
     assert [(one["username"], one["counted_at"] is None) for one in data["invited"]] == [("bob", False)]
     (entry,) = data["ledger"]
     assert (entry["reason"], entry["amount"]) == ("invitee_reward", summary["balance"])
     assert entry["key"] == f"invitee:{session['user']['id']}" and entry["balance"] == summary["balance"] > 0
+
+
+async def test_files_and_checks_are_in_it(small: None, server: Served) -> None:
+    session, answer = await _lived(server)
+    data = answer.data
+    assert [(one["name"], one["version"], base64.b64decode(one["content"])) for one in data["files"]] == [
+        ("engine.py", 1, SOURCE), ("other.py", 2, SOURCE * 2), ("engine.py", 1, b"")]
+    ids = sorted({one["file_id"] for one in data["files"]})
+    assert [(one["file_id"], one["version"], one["options"]) for one in data["checks"]] == [
+        (ids[0], 1, {}), (ids[0], 2, {}), (ids[0], 2, {"select": ["E5"]}), (ids[1], 1, {})]
+    shown = await history(server, session["access_token"], ids[0])
+    assert [{name: check[name] for name in shown[0]} for check in data["checks"][:3]] == shown[::-1]
 
 
 async def _secrets(tx: Tx, member_id: int) -> set[str]:
@@ -147,7 +181,7 @@ async def test_no_secret_is_in_it_and_nothing_of_others(server: Served) -> None:
     secrets = await server.foyer.database.read(_secrets, session["user"]["id"])
     secrets |= {session["access_token"], session["refresh_token"], "bob@example.org", "eve@example.org", "$2b$"}
     secrets |= {link.partition("#token=")[2] for mail in await server.mails("ada@example.org") for link in mail["links"]
-                if "#" in link}
+                if "#token=" in link}
     assert [secret for secret in secrets if secret.encode() in answer.raw] == []
 
 
@@ -176,7 +210,7 @@ async def test_a_gap_in_the_events_does_not_end_it(small: None, server: Served) 
         await tx.run("UPDATE users SET events_dropped = 2 WHERE id = $1", session["user"]["id"])
     await server.foyer.database.write(drop)
     data = (await server.api.get("/api/me/export", token=session["access_token"])).data
-    assert [event["seq"] for event in data["events"]] == [1, 2, 5, 6, 7, 8, 9]
+    assert [event["seq"] for event in data["events"]] == [1, 2, *range(5, 14)]
 
 
 class Counting:

@@ -14,6 +14,7 @@ from tests.accounts.letters import (
 from tests.accounts.test_erasure import leave
 from tests.conftest import Serve
 from tests.enrichment.support import Held, settled
+from tests.files.support import Cell, add, checked
 from tests.support import PASSWORD, Served, close_code, frame, until
 from tests.web.hostile import problem
 
@@ -80,14 +81,19 @@ async def _jobs(tx: Tx) -> int:
     return int(await tx.value("SELECT count(*) FROM jobs WHERE kind = 'send_mail' AND state <> 'done'"))
 
 
+async def _tried(tx: Tx) -> int:
+    return int(await tx.value(
+        "SELECT count(*) FROM jobs WHERE kind = 'send_mail' AND state = 'ready' AND attempts > 0"))
+
+
 async def test_letters_that_wait_are_not_sent(serve: Serve) -> None:
     server = await serve({"mail.first_retry": "1 h", "mail.longest_retry": "1 h"})
     await server.api.switch(server.sandbox, "mail", deliver="450")
     session = await server.api.sign_up("ada")
     await forgot(server, "ada@example.org")
 
-    async def waiting() -> bool:
-        return await server.foyer.database.read(_jobs) == 2
+    async def waiting() -> bool:  # both were tried once
+        return await server.foyer.database.read(_tried) == 2
     await until(waiting)
     assert (await leave(server, session["access_token"])).status == 204
     await server.api.switch(server.sandbox, "mail", deliver="250")
@@ -138,3 +144,25 @@ async def test_leaving_beside_the_use_of_a_link(server: Served) -> None:
             assert (await server.api.get(f"/api/users/{name}")).status == 404
     await quiet(server)
     assert await server.foyer.database.read(check.broken) == []
+
+
+async def test_a_report_that_waits_is_not_sent_and_one_that_comes_is_not_written(serve: Serve) -> None:
+    server = await serve({"mail.first_retry": "1 h", "mail.longest_retry": "1 h"})
+    cell, access = Cell.of(server), (await server.api.sign_up("ada"))["access_token"]
+    await quiet(server)
+    await server.api.switch(server.sandbox, "mail", deliver="450")
+    await add(server, access, b"waits")
+    await until(lambda: _all_tried(server, 1))
+    held = cell.hold(b"late")
+    await add(server, access, b"late")
+    await cell.begun(b"late")
+    assert (await leave(server, access)).status == 204
+    await server.api.switch(server.sandbox, "mail", deliver="250")
+    held.set()
+    await quiet(server)
+    await checked(server)
+    assert [mail["subject"] for mail in await server.mails("ada@example.org")] == ["Confirm your e-mail address"]
+
+
+async def _all_tried(served: Served, number: int) -> bool:
+    return await served.foyer.database.read(_tried) == number

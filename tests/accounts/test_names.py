@@ -164,7 +164,7 @@ async def test_what_a_new_member_is_told(api: Api) -> None:
         "id", "username", "name", "title", "company", "location", "bio", "site", "avatar_url", "created_at",
         "post_count",
         "email", "email_status", "email_confirmed_at", "email_pending", "birth_date",
-        "enrichment", "referral_code", "role"}
+        "enrichment", "referral_code", "role", "mail_checks"}
     assert {name: data["user"][name] for name in profile} == profile
     assert data["referral"] == {"status": "unknown_code"} and data["user"]["role"] == "member"
     assert data["user"]["email_confirmed_at"] is None and data["user"]["post_count"] == 0

@@ -56,6 +56,8 @@ class Live:
     def shell(self, text: str) -> subprocess.CompletedProcess[str]:
         """Runs shell lines."""
         begin = _BEGIN + (_SIGN_UP.format(url=self.url) if "$TOKEN" in text and "TOKEN=" not in text else "")
+        if "@hello.py" in text:  # the reader's own, from the tutorial
+            (self.folder / "hello.py").write_text('print("Hello")\n', encoding="utf-8")
         (self.folder / "example.sh").write_text(begin + self.adapted(text), encoding="utf-8")
         return self.run("bash", "example.sh")
 

@@ -18,6 +18,7 @@ import pytest
 from tests.conftest import Serve
 from tests.support import Served
 from tests.web.administrators import administrator
+from tests.web.hostile import upload
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = Path(__file__).with_name("schemathesis.toml")
@@ -25,7 +26,7 @@ SEED = int(os.environ.get("FOYER_TEST_SEED", "1843"))
 CASES = 5000
 SECONDS = 300
 EACH, TOGETHER = "examples,coverage,fuzzing", "stateful"
-QUICK = {"limits.enabled": "no", "database.durability": "normal"}
+QUICK = {"limits.enabled": "no", "database.durability": "normal", "checks.files_per_member": "100000"}
 
 # Operations that never succeed here; they are tried all the same.
 WITHOUT_SUCCESS = {
@@ -75,13 +76,15 @@ async def _run(verdict: Verdict, server: Served, folder: Path, who: str, phases:
 
 
 async def _serve(serve: Serve, folder: Path) -> Served:
-    """A server with the member of the document's examples, who may do everything, a neighbour, and posts to like, to
-    change and to delete."""
+    """A server with the member of the document's examples, who may do everything, a neighbour, posts to like, to
+    change and to delete, and files to replace, to check and to delete."""
     folder.mkdir()
     server = await serve(QUICK, folder)
     grace, ada = await server.api.sign_up("grace"), await administrator(server, "ada")
     for member in (grace, grace, ada, ada):
         await server.api.write_post(member["access_token"])
+    for _ in range(2):
+        await upload(server.api, ada["access_token"])
     return server
 
 

@@ -13,7 +13,9 @@ import pytest
 from server.mail import letters
 from server.mail.letters import LANGUAGE, NAMES
 
-WORDS = {"username": "ada", "hint": "n...@example.org"}
+WORDS = {"username": "ada", "hint": "n...@example.org", "file": "hello.py", "version": "3", "file_id": "7",
+         "verdict": "has 2 violations"}
+BLOCKS = {"file_checked": "1:1: F401 'os' imported but unused\n2:1: E302 expected 2 blank lines"}
 HOUSE, LINK = "https://foyer.example", "https://foyer.example/confirm#token=abcdefghijklmnopqrstuv"
 SERVER = Path(letters.__file__).parents[1]
 HOSTILE = ("<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "{{ house }}", "{% raw %}", "{{ 7 * 191 }}",
@@ -21,7 +23,14 @@ HOSTILE = ("<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "{{ 
 
 
 def rendered(letter: str, **words: str) -> letters.Rendered:
-    return letters.render(letter, {**WORDS, **words}, HOUSE, LINK if letters.has_link(letter) else None)
+    block = {"block": BLOCKS[letter]} if letter in BLOCKS else {}
+    return letters.render(letter, {**WORDS, **block, **words}, HOUSE, LINK if letters.has_link(letter) else None)
+
+
+def leads_to(letter: str) -> list[str]:
+    """Where the button leads, if there is one."""
+    page = LANGUAGE[letter].get("page", "").replace("{{ house }}", HOUSE).replace("{{ file_id }}", WORDS["file_id"])
+    return [page] if page else [LINK] * letters.has_link(letter)
 
 
 class Page(HTMLParser):
@@ -52,15 +61,16 @@ def test_a_letter_says_the_same_in_both_forms(letter: str) -> None:
             assert line.removesuffix(":") in page.text, line
     assert f"Hello {WORDS['username']}," == made.text.splitlines()[0]
     assert made.text.splitlines()[-2] == "-- " and HOUSE in made.text.splitlines()[-1]  # mail programs know this line
-    assert set(page.tags) <= {"html", "head", "meta", "title", "body", "p", "a", "br"}
+    assert set(page.tags) <= {"html", "head", "meta", "title", "body", "p", "a", "br", "pre"}
 
 
 @pytest.mark.parametrize("letter", sorted(NAMES))
 def test_the_link_stands_where_a_button_is(letter: str) -> None:
-    made, link = rendered(letter), letters.has_link(letter)
-    assert made.text.splitlines().count(LINK) == link
-    assert Page(made.html).hrefs == [LINK] * link
-    assert (Page(made.html).text.count(LINK) > 0) == link  # to be copied
+    made, links = rendered(letter), leads_to(letter)
+    assert Page(made.html).hrefs == links and all(link.startswith(HOUSE + "/") for link in links)
+    for link in links:
+        assert made.text.splitlines().count(link) == 1
+        assert link in Page(made.html).text  # to be copied
 
 
 @pytest.mark.parametrize("letter", sorted(NAMES))

@@ -15,6 +15,7 @@ from server.storage.inspection import Place, inspect, place_of
 from tests import postgres
 from tests.conftest import Serve
 from tests.support import Served, until
+from tests.web.hostile import FILE, file_body, upload
 
 ROOT = Path(__file__).resolve().parents[2]
 JOB = "INSERT INTO jobs (kind, key, body, state, run_at, created_at"
@@ -51,6 +52,27 @@ BREAKS: dict[str, str] = {
     "`referral_credited` event too": "DELETE FROM ledger WHERE reason = 'inviter_reward'",
     "queued without a job": "UPDATE mails SET status = 'queued'",
     "without a verdict": "UPDATE users SET email_wanted = 'new@example.org' WHERE id = 1",
+    "bytes of a file": "UPDATE contents SET uses = uses + 1",
+    "or nobody's": "INSERT INTO contents (sha256, bytes, uses) SELECT '0', bytes, 0 FROM contents LIMIT 1",
+    "without its bytes": "UPDATE file_versions SET size = size + 1",
+    "or with others": "UPDATE file_versions SET sha256 = '0'",
+    "version or a check of somebody else's": "UPDATE file_versions SET user_id = 2",
+    "a check of somebody else's": "UPDATE checks SET user_id = 2",
+    "not what its newest version is": "UPDATE files SET name = 'x.py'",
+    "what its newest version": "DELETE FROM file_versions WHERE version = 2",
+    "its newest version is": "UPDATE files SET version = 1",
+    "not that of its newest check": "UPDATE files SET status = 'error'",
+    "that of its newest check": "UPDATE checks SET version = 1",
+    "its newest check": "DELETE FROM checks",
+    "ended without a time": "UPDATE files SET checked_at = NULL",
+    "or a check that has ended without": "UPDATE checks SET reason = 'x' WHERE version = 1",
+    "check waits without a job": "UPDATE checks SET status = 'pending', finished_at = NULL WHERE version = 1",
+    "run at once": "UPDATE checks SET status = 'running'",
+    "one `file_checked` event": "DELETE FROM events WHERE type = 'file_checked'",
+    "exactly one `file_checked`": "UPDATE events SET data = replace(data, '\"check_id\":2', '\"check_id\":1')",
+    "left of a member who": "UPDATE files SET user_id = 77",
+    "of a member who is": "UPDATE checks SET user_id = 77",
+    "a member who is gone:": "UPDATE file_versions SET user_id = 77",
     "points at a row": "INSERT INTO posts (author_id, title, text, created_at) VALUES (99, 'a', 'b', 1)",
 }
 
@@ -68,10 +90,13 @@ async def _lived(server: Served) -> Place:
     ada, bob = session["access_token"], invited["access_token"]
     post = await api.write_post(ada)
     await api.call("PUT", f"/api/posts/{post['id']}/like", token=bob)
+    file = await upload(api, ada)
+    await api.call("PATCH", f"/api/files/{file['id']}", token=ada, data=file_body(b""), headers=FILE)
 
     async def quiet() -> bool:
         states = [(await api.get("/api/me/enrichment", token=token)).data["status"] for token in (ada, bob)]
-        return states == ["found", "found"]
+        file = (await api.get("/api/files", token=ada)).data[0]
+        return states == ["found", "found"] and file["status"] == "passed"
     await until(quiet)
     await server.stop()
     return place_of(server.settings)

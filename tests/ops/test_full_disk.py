@@ -18,6 +18,7 @@ from tests.ops.disk import Disk, small_disk
 from tests.proofs.processes import Stage, sandbox, staged
 from tests.storage.test_full_disk import Writer, limit_pages
 from tests.support import PASSWORD, Answer, Api, Served, frame, until
+from tests.web.hostile import FILE, file_body, upload
 
 pytestmark = pytest.mark.sqlite
 HEALED = 10.0  # seconds
@@ -157,6 +158,30 @@ async def test_work_that_ends_meanwhile_is_kept_and_told_once(scene: Scene) -> N
 
 async def _each(scene: Scene, names: list[str], times: int) -> bool:
     return [await scene.asked(f"{name}@example.org") for name in names] == [times] * len(names)
+
+
+async def test_files_that_are_checked_meanwhile_are_told_of_once(scene: Scene) -> None:
+    api, token = scene.api, scene.writer.token
+    sources = [b"import os\nA = 1\n" + b"B = A\n" * lines for lines in range(3000, 3006)]
+    files = [(await upload(api, token, source))["id"] for source in sources]
+    scene.disk.fill(scene.stage)
+    await scene.refusals(20)
+    refused = await api.call("POST", "/api/files", token=token, data=file_body(b"#" * 10_000), headers=FILE)
+    assert (refused.status, refused.code) == (503, "unavailable") and int(refused.headers["Retry-After"]) > 0
+    kept = (await api.get("/api/files", token=token)).data
+    assert [file["id"] for file in kept] == files[::-1] and {file["status"] for file in kept} & {"pending", "running"}
+    scene.disk.free(scene.stage)
+
+    async def ended() -> bool:
+        return {file["status"] for file in (await api.get("/api/files", token=token)).data} == {"violations"}
+    await until(ended, 3 * HEALED)
+    told = [event for event in (await api.get("/api/events?after=0", token=token)).data
+            if event["type"] == "file_checked"]
+    assert Counter(event["data"]["file_id"] for event in told) == dict.fromkeys(files, 1)
+    for file in files:
+        (check,) = (await api.get(f"/api/files/{file}/checks", token=token)).data
+        assert check["counts"] == {"F401": 1}
+    assert not scene.stage.complaints()
 
 
 async def test_the_log_is_not_flooded(scene: Scene) -> None:

@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -36,6 +37,16 @@ class Complaint(NamedTuple):
 
 class Refused(AssertionError):
     """The browser did not do what it was told."""
+
+
+class Gone(Refused):
+    """The page that was asked has just been left for another one."""
+
+
+def _transfer(files: dict[str, str]) -> str:
+    """JavaScript for a transfer that holds these files."""
+    return (f"{json.dumps(list(files.items()))}.reduce((all, [name, text]) => "
+            "(all.items.add(new File([text], name, {type: 'text/x-python'})), all), new DataTransfer())")
 
 
 class Page:
@@ -82,7 +93,8 @@ class Page:
         async with asyncio.timeout(SECONDS):
             told = await future
         if "error" in told:
-            raise Refused(f"{method}: {told['error']}")
+            was_left = re.search("navigated or closed|context", told["error"]["message"])
+            raise (Gone if was_left else Refused)(f"{method}: {told['error']}")
         return told["result"]
 
     async def open(self, path: str) -> None:
@@ -107,12 +119,23 @@ class Page:
     async def sees(self, selector: str, words: str) -> str:
         """Waits until the words stand there; all that stands there."""
         async def there() -> bool:
-            return words in await self.text(selector)
+            with suppress(Gone):
+                return words in await self.text(selector)
+            return False
         try:
             await until(there)
         except AssertionError:
             raise AssertionError(f"{selector}: {words!r} is not in {await self.text(selector)!r}") from None
         return await self.text(selector)
+
+    async def arrives(self, path: str) -> None:
+        """Waits until this is the path of the page, whole and at the site."""
+        async def there() -> bool:
+            with suppress(Gone):
+                where, state = await self.js("[location.origin + location.pathname, document.readyState]")
+                return bool((where, state) == (self.site + path, "complete"))
+            return False
+        await until(there)
 
     async def type(self, selector: str, text: str) -> None:
         """Puts the text in the place of what stands in a field."""
@@ -124,6 +147,19 @@ class Page:
         """Types into the fields with these names."""
         for name, value in values.items():
             await self.type(f"form:not([hidden]) [name={name}]", value)
+
+    async def give(self, selector: str, files: dict[str, str]) -> None:
+        """Chooses files (names, and what is in them) for a field, as if in the browser's own window."""
+        await self.js(f"""(() => {{
+            const field = document.querySelector({json.dumps(selector)});
+            field.files = {_transfer(files)}.files;
+            field.dispatchEvent(new Event("change", {{bubbles: true}}));
+        }})()""")
+
+    async def drop(self, selector: str, files: dict[str, str]) -> None:
+        """Lets files fall on an element."""
+        await self.js(f"""document.querySelector({json.dumps(selector)}).dispatchEvent(new DragEvent("drop", {{
+            bubbles: true, cancelable: true, dataTransfer: {_transfer(files)}}}))""")
 
     async def press(self, selector: str) -> None:
         """Presses the left button of the mouse in the middle of an element."""

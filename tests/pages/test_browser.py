@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 
 from tests.conftest import Serve
+from tests.pages.attacks import ATTACKS, answered, unhurt
 from tests.pages.browser import Page
 from tests.pages.conftest import Browse
 from tests.support import PASSWORD, Served, until
@@ -17,10 +18,6 @@ pytestmark = pytest.mark.browser
 
 GRACE = {"username": "grace", "email": "grace@example.org", "password": PASSWORD}
 UNCHANGED = "!'()*"  # by encodeURIComponent, beside what quote leaves as it is
-HURT = "document.title='hurt'"
-# What would run if a page took it for markup, a style, an address or a piece of script.
-ATTACKS = (f'<img src=x onerror="{HURT}">', f'"><script>{HURT}</script>', f"' autofocus onfocus={HURT} x='",
-           f"<svg/onload={HURT}>", f"javascript:{HURT}", f"</script><script>{HURT}//", f"${{{HURT}}}{{{{{HURT}}}}}")
 
 
 async def inviter(server: Served, name: str) -> tuple[str, str]:
@@ -51,19 +48,6 @@ async def sign_up_and_close(page: Page, server: Served, code: int) -> None:
     await until(lambda: connections)
     for connection in [each for of_one in connections.values() for each in of_one]:
         connection.end(code)
-
-
-async def answered(page: Page, status: int, kind: str, body: str) -> None:
-    """Every request of the page is answered so, by nobody."""
-    told = f"{{status: {status}, headers: {{'Content-Type': '{kind}', 'Retry-After': '0'}}}}"
-    await page.js(f"void (fetch = async () => new Response({json.dumps(body)}, {told}))")
-
-
-async def unhurt(page: Page) -> None:
-    """Nothing that somebody has written became part of the page."""
-    foreign = "document.querySelectorAll('img, svg, iframe, style, script:not([src^=\"/static/\"]), [onfocus]').length"
-    assert await page.js(foreign) == 0
-    assert await page.js("document.title") != "hurt"
 
 
 # -- /signup

@@ -16,7 +16,8 @@ from tests.storage.filled import Filled
 from tests.storage.lived import lived
 
 SECRET = {"FOYER_AUTH_SECRET": "a secret of all processes, 32 or more"}
-REMEMBERS = ("users", "sessions", "posts", "links", "mails", "referrals", "ledger")  # the ids of what is gone, too
+REMEMBERS = ("users", "sessions", "posts", "links", "mails", "referrals", "ledger", "files",
+             "file_versions", "checks")  # the ids of what is gone, too
 NUMBERED = (*REMEMBERS, "events", "jobs")
 # What is not in a database in which little has happened, with texts that not everybody sorts alike.
 MORE = """
@@ -31,13 +32,23 @@ INSERT INTO jobs (id, kind, key, body, state, run_at, created_at) VALUES (70, 'k
 INSERT INTO events (user_id, seq, type, at, data) VALUES (1, 1, 'x', 1, '{"a": "\\u0000 \\\\ ''"}');
 INSERT INTO events (user_id, seq, type, at, data) VALUES (2, 1, 'referral_credited', 1, '{"entry_id":6}');
 UPDATE users SET event_seq = 1 WHERE id = 2;
-UPDATE users SET event_seq = 1, bio = 'Ünïcödé 🎉' || char(10, 9, 13) || ' "quoted" \\N \\.', name = '' WHERE id = 1;
+UPDATE users SET event_seq = 2, bio = 'Ünïcödé 🎉' || char(10, 9, 13) || ' "quoted" \\N \\.', name = '' WHERE id = 1;
 INSERT INTO links VALUES (5, 1, 'confirm', 'ada@example.org', 'n', 'h', 1, 2), (9, 2, 'reset', 'b', 'n', 'i', 1, 2);
 INSERT INTO mails VALUES (3, 1, 'confirm', 'ada@example.org', '{"a": "ä"}', 5, '<1@localhost>', 'sent', NULL, 1, 2);
 INSERT INTO mails VALUES (7, 2, 'reset', 'ä', '{}', 9, '<2@localhost>', 'failed', 'refused', 1, NULL);
 INSERT INTO referrals VALUES (4, 1, 2, 'm', 1, 1);
 INSERT INTO inviters VALUES (1, 1, 1, 0, 0, 1);
 INSERT INTO ledger VALUES (6, 2, 'invitee:2', 'invitee_reward', 1000, 'USD', 5, 1000, 1);
+INSERT INTO contents VALUES ('aa', x'00ff0a', 2), ('bb', x'', 1), ('É', x'27', 1);
+INSERT INTO files VALUES (3, 1, 'é.py', 2, 'bb', 0, 'error', 5, 1), (8, 2, 'b.py', 1, 'aa', 3, 'pending', NULL, 1);
+INSERT INTO file_versions VALUES (4, 1, 3, 1, 'a.py', 'aa', 3, 1), (5, 1, 3, 2, 'é.py', 'bb', 0, 1);
+INSERT INTO file_versions VALUES (6, 2, 8, 1, 'b.py', 'aa', 3, 1), (9, 2, 8, 2, 'c.py', 'É', 1, 1);
+INSERT INTO checks (id, user_id, file_id, version, options, status, requested_at, finished_at, reason, mail_id)
+    VALUES (2, 1, 3, 2, '{}', 'error', 1, 5, 'ä', 3), (7, 2, 8, 1, '{"select":["E"]}', 'pending', 1, NULL, NULL, NULL);
+INSERT INTO events (user_id, seq, type, at, data) VALUES (1, 2, 'file_checked', 1, '{"check_id":2}');
+INSERT INTO jobs (id, kind, key, body, state, run_at, created_at) VALUES (71, 'check_files', '2', '{}', 'ready', 1, 1);
+DELETE FROM file_versions WHERE id = 9;
+DELETE FROM contents WHERE sha256 = 'É';
 DELETE FROM links WHERE id = 9;
 DELETE FROM mails WHERE id = 7;
 DELETE FROM posts WHERE id > 6;
@@ -118,10 +129,17 @@ def next_ids(place: Place) -> dict[str, int]:
     referral = "INSERT INTO referrals (inviter_id, mailbox, joined_at) VALUES (1, 'n', 1) RETURNING id"
     entry = ("INSERT INTO ledger (user_id, key, reason, amount, currency, target, balance, at)"
              " VALUES (1, 'n', 'invitee_reward', 0, '', 1, 0, 1) RETURNING id")
+    file = ("INSERT INTO files (user_id, name, version, sha256, size, status, created_at)"
+            " VALUES (1, '', 1, '', 0, 'pending', 1) RETURNING id")
+    version = ("INSERT INTO file_versions (user_id, file_id, version, name, sha256, size, created_at)"
+               " SELECT user_id, file_id, -1, '', sha256, 0, 1 FROM file_versions LIMIT 1 RETURNING id")
+    checked = ("INSERT INTO checks (user_id, file_id, version, options, status, requested_at)"
+               " SELECT user_id, id, 1, '', 'pending', 1 FROM files LIMIT 1 RETURNING id")
     event = "INSERT INTO events (user_id, seq, type, at, data) VALUES (2, 9, 'x', 1, '') RETURNING id"
     job = ("INSERT INTO jobs (kind, key, body, state, run_at, created_at) VALUES ('n', '', '', 'ready', 1, 1)"
            " RETURNING id")
-    statements = dict(zip(NUMBERED, (user, session, post, link, mail, referral, entry, event, job)))
+    statements = dict(zip(NUMBERED, (user, session, post, link, mail, referral, entry, file,
+                                     version, checked, event, job)))
     if isinstance(place, Path):
         with inspection.opened(place) as raw:
             return {name: raw.execute(sql).fetchone()[0] for name, sql in statements.items()}

@@ -35,7 +35,9 @@ class Filled:
         columns = "SELECT name, type, dflt_value FROM pragma_table_info(?)"
         for name, kind, default in self.raw.execute(columns, (table,)):
             words = re.search(rf"\b{name} IN \(([^)]+)\)", declared)
-            if name in references:
+            if references.get(name) == "contents":
+                values[name] = "'x' || i"  # as there is one of each
+            elif name in references:
                 values[name] = f"1 + i % {MEMBERS}"
             elif words:
                 allowed = words[1].split(", ")
@@ -51,9 +53,9 @@ class Filled:
         """The tables of the schema, in its order."""
         return self._column("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
 
-    def references(self, table: str) -> list[str]:
-        """The columns that point at other tables."""
-        return self._column("SELECT \"from\" FROM pragma_foreign_key_list(?)", table)
+    def references(self, table: str) -> dict[str, str]:
+        """The columns that point at other tables, and which."""
+        return dict(self.raw.execute("SELECT \"from\", \"table\" FROM pragma_foreign_key_list(?)", (table,)))
 
     def count(self, table: str) -> int:
         """How many rows it has."""

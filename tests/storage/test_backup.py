@@ -79,7 +79,7 @@ def test_the_line_and_the_key(source: Path) -> None:
     done = run("backup", "kept.db", folder=source.parent)
     assert (done.returncode, done.stderr) == (0, "")
     first, second = done.stdout.splitlines()
-    assert first.startswith("kept.db: 0.2 MiB, schema 4, 3 members, 9 posts, 9 likes, verified, ")
+    assert first.startswith("kept.db: 0.3 MiB, schema 4, 3 members, 9 posts, 9 likes, verified, ")
     assert "foyer.key" in second
     assert b"k3y" not in source.with_name("kept.db").read_bytes()
     assert run("check", "--database", "sqlite:kept.db", folder=source.parent).returncode == 0

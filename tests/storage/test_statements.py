@@ -39,9 +39,12 @@ ONLY_POSTGRES = {
 # Where PostgreSQL needs other words. Each more is one more that may come to mean something else.
 SAID_DIFFERENTLY = {
     "server/accounts/queries.py: HOLD_USER": "the row is locked",
+    "server/files/queries.py: HOLD_FILE": "the row is locked",
+    "server/files/queries.py: HOLD_MEMBER": "the row is locked",
     "server/jobs/queue.py: CLAIM": "two workers pass each other by",
     "server/ops/check.py: INVARIANTS[14][1]": "it looks into JSON",
     "server/ops/check.py: INVARIANTS[15][1]": "it looks into JSON",
+    "server/ops/check.py: INVARIANTS[37][1]": "it looks into JSON",
     "server/posts/queries.py: HOLD_LIKES_OF": "the rows are locked",
     "server/posts/queries.py: HOLD_POST": "the row is locked",
     "server/posts/queries.py: INSERT_LIKE": "the author's row is locked",

@@ -5,10 +5,11 @@ import json
 from typing import Any
 
 from server.core.errors import CODES
-from tests.support import Answer
+from tests.support import Answer, Api
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+FILE = {"Content-Type": "multipart/form-data; boundary=between"}
 
 # Nothing of these is a request, whatever the route takes.
 BROKEN_BODIES: dict[str, tuple[bytes, int]] = {
@@ -75,6 +76,17 @@ def guarded(answer: Answer) -> None:
 def filled(path: str, id_: int | str = 1) -> str:
     """The path of a route with something in each of its places."""
     return path.replace("{id}", str(id_)).replace("{username}", "ada").replace("{code}", "abc123")
+
+
+def file_body(content: bytes = b"import os\n", name: str = "engine.py", field: str = "file") -> bytes:
+    """A body with one file, which goes with the headers `FILE`."""
+    head = f'Content-Disposition: form-data; name="{field}"; filename="{name}"'.encode()
+    return b"--between\r\n" + head + b"\r\n\r\n" + content + b"\r\n--between--\r\n"
+
+
+async def upload(api: Api, token: str, content: bytes = b"import os\n") -> Any:
+    """Uploads a file; what stands there now."""
+    return (await api.call("POST", "/api/files", token=token, data=file_body(content), headers=FILE)).data
 
 
 def body_with(good: dict[str, Any], field: str, value: str) -> bytes:

@@ -13,15 +13,15 @@ from tests.answers import NOT_OF_THE_API
 from tests.conftest import Serve
 from tests.support import Answer, Api, Served
 from tests.web.administrators import administrator
-from tests.web.hostile import BAD_IDS, filled, guarded, problem
+from tests.web.hostile import BAD_IDS, FILE, JSON, file_body, filled, guarded, problem, upload
 
 LISTS = ("/api/posts", "/api/users", "/api/posts/{id}/likes", "/api/sessions", "/api/events", "/api/referrals/invited",
-         "/api/referrals/ledger", "/api/admin/mails")
+         "/api/referrals/ledger", "/api/admin/mails", "/api/files", "/api/files/{id}/checks")
 
 
 @dataclass
 class Reader:
-    """Somebody who may read every list; one of them is about their post."""
+    """Somebody who may read every list; some are about their post, or about their file."""
 
     api: Api
     token: str
@@ -35,6 +35,7 @@ class Reader:
 async def reader(server: Served) -> Reader:
     token = (await administrator(server))["access_token"]
     post = (await server.api.write_post(token))["id"]
+    assert (await upload(server.api, token))["id"] == post
     return Reader(server.api, token, [filled(path, post) for path in LISTS])
 
 
@@ -49,9 +50,11 @@ async def test_an_id_that_is_none_is_not_found(server: Served) -> None:
     for route in places:
         for id_ in (*BAD_IDS, "9007199254740991", "77"):
             url = URL(server.url + route.path.replace("{id}", id_), encoded=True)
+            sent = {"data": file_body(), "headers": FILE} if route.uploads else {
+                "data": b'{"title": "a"}' if route.method == "PATCH" else None, "headers": JSON}
             async with server.api.session.request(
-                    route.method, url, json={"title": "a"} if route.method == "PATCH" else None,
-                    headers={"Authorization": f"Bearer {token}"}) as response:
+                    route.method, url, data=sent["data"],
+                    headers={**sent["headers"], "Authorization": f"Bearer {token}"}) as response:
                 body = await response.json()
                 found = (route.key, id_, response.status)
                 if id_ not in ("..", "%2e%2e"):
@@ -148,12 +151,15 @@ async def test_a_cursor_of_another_list_is_refused(serve: Serve) -> None:
     api, ada = server.api, await administrator(server)
     bob, eve = [await api.sign_up(referral_code=ada["user"]["referral_code"]) for _ in range(2)]
     posts = [await api.write_post(ada["access_token"]) for _ in range(3)]
+    file = [(await upload(api, ada["access_token"]))["id"] for _ in range(2)][0]
+    await api.post(f"/api/files/{file}/checks", token=ada["access_token"])
     for who in (bob, eve):
         await api.call("PUT", f"/api/posts/{posts[0]['id']}/like", token=who["access_token"])
     lists = {"new": "/api/posts?limit=1", "likes": "/api/posts?sort=likes&limit=1",
              "likers": f"/api/posts/{posts[0]['id']}/likes?limit=1", "sessions": "/api/sessions?limit=1",
              "events": "/api/events?after=0&limit=1", "invited": "/api/referrals/invited?limit=1",
-             "ledger": "/api/referrals/ledger?limit=1", "mails": "/api/admin/mails?limit=1"}
+             "ledger": "/api/referrals/ledger?limit=1", "mails": "/api/admin/mails?limit=1",
+             "files": "/api/files?limit=1", "checks": f"/api/files/{file}/checks?limit=1"}
     cursors = {name: await _next(api, path, ada["access_token"]) for name, path in lists.items()}
     for name, path in lists.items():
         for other, cursor in cursors.items():
@@ -194,6 +200,7 @@ async def test_another_method_says_which_are_allowed(server: Served) -> None:
 async def test_head_is_get_without_a_body(server: Served) -> None:
     token = (await administrator(server, "ada"))["access_token"]
     post = (await server.api.write_post(token))["id"]
+    assert (await upload(server.api, token))["id"] == post
     paths = [filled(route.path, post) for route in server.foyer.routes
              if route.method == "GET" and route.stream is None]
     for path in [*paths, *(NOT_OF_THE_API.keys() - {"/ws"})]:

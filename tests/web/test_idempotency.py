@@ -16,7 +16,7 @@ from tests import answers
 from tests.conftest import Serve
 from tests.mailbox import token as mailed
 from tests.support import PASSWORD, Answer, Api, Served
-from tests.web.hostile import problem
+from tests.web.hostile import file_body, problem
 
 KEY = {"Idempotency-Key": "a-key"}
 GRACE = {"username": "grace", "email": "grace@example.org", "password": PASSWORD}
@@ -43,6 +43,23 @@ async def test_each_post_is_done_once(api: Api) -> None:
         assert first.status < 300, (path, first.body)
         same(first, second)
     assert len((await api.get("/api/posts")).data) == 1
+
+
+async def test_a_file_is_the_same_between_whatever_boundary_it_comes(api: Api) -> None:
+    token = (await api.sign_up("ada"))["access_token"]
+
+    async def send(boundary: str, raw: bytes) -> Answer:
+        headers = {**KEY, "Content-Type": f"multipart/form-data; boundary={boundary}"}
+        body = raw.replace(b"--between", f"--{boundary}".encode())
+        return await api.call("POST", "/api/files", token=token, data=body, headers=headers)
+    first = await send("between", file_body())
+    same(first, await send("another", file_body()))
+    for other in (file_body(b"import sys\n"), file_body(name="other.py")):
+        assert problem(await send("between", other), 422) == "idempotency_mismatch"
+    assert len((await api.get("/api/files", token=token)).data) == 1
+    path = f"{first.headers['Location']}/checks"
+    same(*[await api.post(path, {"max_line_length": 100}, token=token, headers=KEY) for _ in range(2)])
+    assert len((await api.get(path, token=token)).data) == 2
 
 
 async def test_what_a_link_does_is_done_once(server: Served) -> None:

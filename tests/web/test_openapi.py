@@ -13,6 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from server.core.errors import CODES
 from server.web.bodies import FORM, JSON
 from server.web.problems import CONTENT_TYPE
+from server.web.uploads import FIELD, MEDIA
 from tests.answers import NOT_OF_THE_API
 from tests.support import Served
 from tests.web.hostile import filled, problem
@@ -99,11 +100,22 @@ def test_headers_that_steer_a_request_are_described(document: Any) -> None:
 def test_a_form_has_the_fields_of_the_json(document: Any) -> None:
     for path, operation in _operations(document):
         content = operation.get("requestBody", {}).get("content", {})
-        assert set(content) in (set(), {JSON, FORM}), path
-        if content:
+        assert set(content) in (set(), {JSON, FORM}, {MEDIA}), path
+        if JSON in content:
             as_json, form = (_resolved(document, content[kind]["schema"]) for kind in (JSON, FORM))
             assert list(as_json["properties"]) == list(form["properties"])
             assert as_json["required"] == form["required"] and form["additionalProperties"] is False
+
+
+async def test_a_file_is_described_with_its_name(server: Served, document: Any) -> None:
+    found = {f"{method.upper()} {path}" for path, operations in document["paths"].items()
+             for method, told in operations.items() if MEDIA in told.get("requestBody", {}).get("content", {})}
+    assert found == {route.key for route in server.foyer.routes if route.uploads}
+    for key in found:
+        method, _, path = key.partition(" ")
+        told = document["paths"][path][method.lower()]["requestBody"]["content"][MEDIA]
+        name = told["encoding"][FIELD]["headers"]["Content-Disposition"]["example"]
+        assert list(told["schema"]["properties"]) == [FIELD] and name.endswith('.py"')
 
 
 def test_every_example_is_valid_and_there_is_one_for_all_that_comes_in(document: Any) -> None:

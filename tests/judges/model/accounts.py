@@ -183,9 +183,11 @@ class ChangeMe:
     by: Caller
     changes: tuple[tuple[str, str | None], ...]
     verdict: tuple[str, str] | None = None
+    mail_checks: bool | None = None
 
     async def send(self, api: Api) -> Answer:
-        return await api.call("PATCH", "/api/me", json=dict(self.changes), token=self.by.token)
+        wish = {} if self.mail_checks is None else {"mail_checks": self.mail_checks}
+        return await api.call("PATCH", "/api/me", json={**dict(self.changes), **wish}, token=self.by.token)
 
     def check(self, world: World, answer: Answer) -> None:
         member = let_in(world, self.by, answer)
@@ -197,6 +199,8 @@ class ChangeMe:
         if refusal is not None:
             return refused(answer, *refusal)
         member.profile.update(changes)
+        if self.mail_checks is not None:
+            member.mail_checks = self.mail_checks
         data = data_of(answer)
         same(world.me(member, data), data)
 

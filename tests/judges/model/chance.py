@@ -64,7 +64,8 @@ def change_of_profile(data: st.DataObject, world: World) -> ChangeMe:
     """Some fields; some of them emptied."""
     given = data.draw(profiles, "profile")
     emptied = data.draw(st.sets(st.sampled_from(["name", "avatar_url", "bio", "site"]), max_size=2), "emptied")
-    return ChangeMe(somebody(data, world), tuple({**given, **dict.fromkeys(sorted(emptied))}.items()))
+    wish = data.draw(st.none() | st.booleans(), "mail_checks")
+    return ChangeMe(somebody(data, world), tuple({**given, **dict.fromkeys(sorted(emptied))}.items()), mail_checks=wish)
 
 
 def write(data: st.DataObject, world: World, key: str | None = None) -> WritePost:

@@ -34,6 +34,7 @@ class View:
                 self.email_status = data["email_status"]
             case "email_confirmed":
                 self.email, self.confirmed_at = data["email"], data["email_confirmed_at"]
+                self.email_status = data["email_status"]
             case "post_liked":
                 self.likes[data["post_id"]] = data["like_count"]
 

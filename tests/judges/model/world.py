@@ -18,6 +18,19 @@ REJECTED = ("invalid", "disposable")
 UNKNOWN_PEOPLE = ("nobody", "claimed")
 
 
+class OneOf:
+    """Equal to each of some values."""
+
+    def __init__(self, *values: Any) -> None:
+        self._values = values
+
+    def __eq__(self, other: object) -> bool:
+        return other in self._values
+
+    def __repr__(self) -> str:
+        return f"<one of {self._values}>"
+
+
 def tag_of(email: str) -> str:
     """The tag of an address, or nothing."""
     local = email.rpartition("@")[0]
@@ -74,6 +87,7 @@ class Member:
     news: list[tuple[str, Any]] = field(default_factory=list)
     owed: dict[str, str] = field(default_factory=dict)
     acked: int = 0
+    mail_checks: bool = True
 
     def __repr__(self) -> str:
         return f"<member {self.id}, {self.username}>"
@@ -91,7 +105,9 @@ class Member:
         """The member has a letter that was sent to their address; told once."""
         if self.confirmed_at is None:
             self.confirmed_at = ANY
-            self.news.append(("email_confirmed", {"email": self.email, "email_confirmed_at": ANY}))
+            status = OneOf(self.email_status, self.owed.get("email_verified"))  # the verdict may have come meanwhile
+            told = {"email": self.email, "email_status": status, "email_confirmed_at": ANY}
+            self.news.append(("email_confirmed", told))
 
     def fill(self, fields: dict[str, Any]) -> None:
         """What an enrichment found, where the member has written nothing."""
@@ -168,7 +184,7 @@ class World:
                 "email_status": member.email_status, "email_confirmed_at": member.confirmed_at,
                 "email_pending": member.wanted, "role": "member",
                 "referral_code": member.referral_code, "post_count": len(self.posts_of(member.id)),
-                "enrichment": member.enrichment, **member.profile}
+                "enrichment": member.enrichment, "mail_checks": member.mail_checks, **member.profile}
         if "enriched" in member.owed:
             told |= {name: shown[name] for name in PROFILE if member.profile[name] is None}
             told["enrichment"] = shown["enrichment"]
