@@ -14,7 +14,7 @@ from server.storage import Tx
 log = logging.getLogger("foyer.files")
 TRIES = 5  # of one check, when the processes that run it die again and again
 BEGUN = 20  # times at most, whatever came in between: the end of the server, a result that could not be stored
-UNTRIED = "the checker broke down again and again; it is being looked at"
+UNTRIED = "the checker broke down again and again: ask for another check later"
 
 
 class CheckJob:
