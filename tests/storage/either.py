@@ -115,8 +115,8 @@ def is_blank(url: str) -> bool:
     return not asked(url, lambda connection: connection.fetch("SELECT 1 FROM pg_tables WHERE schemaname = 'public'"))
 
 
-def next_ids(place: Place) -> dict[str, int]:
-    """The ids that the next rows get."""
+def next_ids(place: Place) -> dict[str, int | None]:
+    """The ids that the next rows get; None where nobody has a file that one could belong to."""
     session = ("INSERT INTO sessions (user_id, nonce, generation, issued_at, device, address, created_at, expires_at)"
                " VALUES (1, 'n', 1, 1, 'd', 'a', 1, 1) RETURNING id")
     post = "INSERT INTO posts (author_id, title, text, created_at) VALUES (1, 't', 't', 1) RETURNING id"
@@ -142,9 +142,10 @@ def next_ids(place: Place) -> dict[str, int]:
                                      version, checked, event, job)))
     if isinstance(place, Path):
         with inspection.opened(place) as raw:
-            return {name: raw.execute(sql).fetchone()[0] for name, sql in statements.items()}
+            found = {name: raw.execute(sql).fetchone() for name, sql in statements.items()}
+            return {name: row and row[0] for name, row in found.items()}
 
-    async def write(connection: Any) -> dict[str, int]:
+    async def write(connection: Any) -> dict[str, int | None]:
         return {name: await connection.fetchval(sql) for name, sql in statements.items()}
     return dict(asked(place, write))
 
