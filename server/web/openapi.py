@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -265,6 +266,7 @@ def _handed(route: Route, other: Route) -> Iterator[dict[str, Any]]:
             yield {"requestBody": {name: f"$response.body#/data/{name}"}}
 
 
+@cache  # asked for each pair of routes
 def _fields(kind: Any) -> set[str]:
     is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
     return {item.encode_name for item in msgspec.structs.fields(kind)} if is_struct else set()
