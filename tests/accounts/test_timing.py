@@ -76,6 +76,7 @@ async def test_the_answers_are_identical(served: Served, path: str) -> None:
     assert len({str(seen(answer)) for answer in answers}) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("path", "known", "unknown"), PAIRS)
 async def test_the_time_tells_nothing(served: Served, path: str, known: str, unknown: str, still: None) -> None:
     share = await apart(asking(served, path, known), asking(served, path, unknown), SAMPLES, MOST)

@@ -11,6 +11,8 @@ import pytest
 from server.providers.flake8 import Cell, Options
 from tests.cell.reference import assert_same, flake8
 
+pytestmark = pytest.mark.long  # each asks flake8 itself as well
+
 LARGEST = 256 * 1024
 LIBRARY = Path(os.__file__).parent
 

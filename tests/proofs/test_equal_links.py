@@ -16,6 +16,8 @@ from tests.conftest import Serve
 from tests.proofs.test_equal_requests import MANY, at_once, rows, statuses
 from tests.support import PASSWORD, Answer, Served, until
 
+pytestmark = pytest.mark.long  # two servers for each
+
 ADDRESS, NEW_ADDRESS, NEW = "ada@example.org", "ada@example.net", "an0ther-good-one"
 LETTERS = "SELECT letter FROM mails ORDER BY id"
 TO_WRITE = "SELECT count(*) FROM jobs WHERE kind = 'forgot_password' AND state IN ('ready', 'running')"
