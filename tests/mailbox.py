@@ -1,21 +1,12 @@
 """What has arrived at the stand-ins' mail sink."""
 from __future__ import annotations
 
-from typing import Any
-
 from tests.support import Api, until
-
-
-async def letters(api: Api, sandbox: str, to: str | None = None) -> list[Any]:
-    """The letters that were taken, newest first; those to an address."""
-    async with api.session.get(f"{sandbox}/mail/messages", params={"to": to} if to else {}) as answer:
-        assert answer.status == 200
-        return list((await answer.json())["data"])
 
 
 async def tokens(api: Api, sandbox: str, to: str, page: str = "confirm") -> list[str]:
     """The tokens of the links to a page that an address has got, newest first."""
-    links = [link for letter in await letters(api, sandbox, to) for link in letter["links"]]
+    links = [link for letter in await api.letters(sandbox, to) for link in letter["links"]]
     return [link.partition("#token=")[2] for link in links if f"/{page}#token=" in link]
 
 

@@ -141,6 +141,12 @@ class Api:
         async with self.session.get(f"{sandbox}/_calls/{provider}", params=params) as response:
             return await response.json()
 
+    async def letters(self, sandbox: str, to: str | None = None) -> list[Any]:
+        """What the stand-in for the mail server took, newest first; for an address."""
+        async with self.session.get(f"{sandbox}/mail/messages", params={"to": to} if to else {}) as response:
+            assert response.status == 200
+            return list((await response.json())["data"])
+
 
 @dataclass
 class Served:
@@ -167,8 +173,7 @@ class Served:
 
     async def mails(self, to: str) -> list[Any]:
         """What the stand-in for the mail server took for an address, newest first."""
-        async with self.api.session.get(f"{self.sandbox}/mail/messages", params={"to": to}) as response:
-            return list((await response.json())["data"])
+        return await self.api.letters(self.sandbox, to)
 
     async def stop(self) -> None:
         """Stops it; harmless a second time."""

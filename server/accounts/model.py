@@ -272,10 +272,3 @@ class People(msgspec.Struct, forbid_unknown_fields=True):
     q: Annotated[str, rule(line, min_length=1, max_length=30, pattern="^[a-zA-Z0-9_.-]+$")] | None = None
     limit: Limit = 20
     cursor: Annotated[str, Meta(max_length=200)] | None = None
-
-
-class Page(msgspec.Struct, forbid_unknown_fields=True):
-    """Which page of a list."""
-
-    limit: Limit = 20
-    cursor: Annotated[str, Meta(max_length=200)] | None = None

@@ -9,7 +9,7 @@ from msgspec import UNSET
 from server.accounts import addresses, passwords, queries
 from server.accounts.addresses import Address
 from server.accounts.model import (
-    ChangeMe, ChangePassword, DeleteMe, Login, Me, OpenSession, Page, Pair, Refresh, Session, SignedIn, SignedUp,
+    ChangeMe, ChangePassword, DeleteMe, Login, Me, OpenSession, Pair, Refresh, Session, SignedIn, SignedUp,
     SignUp,
 )
 from server.accounts.needs import Needs, visitor
@@ -20,11 +20,11 @@ from server.accounts.tokens import Grant
 from server.accounts.verification import Judgement
 from server.core.errors import FieldError, Problem
 from server.storage import Tx
-from server.web import cursor
+from server.web import paging
 from server.web.allowances import Allowance
 from server.web.bodies import invalid
-from server.web.fields import MAX_ID
-from server.web.route import Answer, Call, Cookie, Listing, Route, unauthorized
+from server.web.paging import Page
+from server.web.route import Answer, Call, Cookie, Route, unauthorized
 
 COOKIE, COOKIE_PATH = "foyer_refresh", "/api/token"
 
@@ -170,10 +170,9 @@ def routes(needs: Needs) -> list[Route]:
 
     async def list_sessions(tx: Tx, call: Call) -> Answer:
         page: Page = call.query
-        before = cursor.decode("session", page.cursor, 1)[0] if page.cursor else MAX_ID
+        before = paging.before("session", page)
         found = await queries.sessions(tx, call.me.id, before, page.limit + 1, call.me.session_id)
-        more = cursor.encode("session", found[page.limit - 1].id) if len(found) > page.limit else None
-        return Answer(Listing(found[:page.limit], more))
+        return Answer(paging.newest_first("session", page, found))
 
     async def end_session(tx: Tx, call: Call, prepared: None) -> Answer:
         if not await needs.accounts.end_session(tx, call.me.id, call.id):

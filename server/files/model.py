@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from server.web.fields import Limit, rule
+from server.web.fields import rule
 
 Status = Literal["pending", "running", "passed", "violations", "error"]
 MailStatus = Literal["queued", "sent", "failed", "not_configured"]
@@ -121,13 +121,6 @@ class ExportedVersion(msgspec.Struct):
     size: int
     created_at: str
     content: bytes
-
-
-class FilePage(msgspec.Struct, forbid_unknown_fields=True):
-    """Which page of a list."""
-
-    limit: Limit = 20
-    cursor: Annotated[str, Meta(max_length=200)] | None = None
 
 
 class Version(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,15 +1,14 @@
 """The routes of files."""
 from __future__ import annotations
 
-from typing import Any
 
 from server.files import checks, queries
-from server.files.model import Check, File, FilePage, Recheck, Version
+from server.files.model import Check, File, Recheck, Version
 from server.files.service import Files, no_such_file
 from server.storage import Tx
-from server.web import cursor
-from server.web.fields import MAX_ID
-from server.web.route import Answer, Call, Listing, Route
+from server.web import paging
+from server.web.paging import Page
+from server.web.route import Answer, Call, Route
 from server.web.uploads import Upload
 
 PLAIN = "text/plain; charset=utf-8"
@@ -22,8 +21,9 @@ class Reading:
         self._files = files
 
     async def list(self, tx: Tx, call: Call) -> Answer:
-        page: FilePage = call.query
-        return _page("files", page, await queries.files(tx, call.me.id, _before("files", page), page.limit + 1))
+        page: Page = call.query
+        found = await queries.files(tx, call.me.id, paging.before("files", page), page.limit + 1)
+        return Answer(paging.newest_first("files", page, found))
 
     async def one(self, tx: Tx, call: Call) -> Answer:
         return Answer(await self._files.existing(tx, call.me.id, call.id))
@@ -36,9 +36,10 @@ class Reading:
         return Answer(raw=found, content_type=PLAIN)
 
     async def history(self, tx: Tx, call: Call) -> Answer:
-        page: FilePage = call.query
+        page: Page = call.query
         await self._files.existing(tx, call.me.id, call.id)
-        return _page("checks", page, await checks.history(tx, call.id, _before("checks", page), page.limit + 1))
+        found = await checks.history(tx, call.id, paging.before("checks", page), page.limit + 1)
+        return Answer(paging.newest_first("checks", page, found))
 
 
 class Writing:
@@ -64,22 +65,13 @@ class Writing:
         return Answer(await self._files.check_again(tx, call.me.id, call.id, body.options()), status=202)
 
 
-def _before(kind: str, page: FilePage) -> int:
-    return cursor.decode(kind, page.cursor, 1)[0] if page.cursor else MAX_ID
-
-
-def _page(kind: str, page: FilePage, found: list[Any]) -> Answer:
-    more = cursor.encode(kind, found[page.limit - 1].id) if len(found) > page.limit else None
-    return Answer(Listing(found[:page.limit], more))
-
-
 def routes(files: Files, largest: int) -> list[Route]:
     """The declarations; `largest`: bytes of a file."""
     reading, writing = Reading(files), Writing(files)
     return [
         Route("POST", "/api/files", "Upload a Python file; it is checked by flake8 in the background", "member", File,
               201, uploads=largest, problems=("file_limit", "email_unconfirmed"), store=writing.add),
-        Route("GET", "/api/files", "One's files, newest first", "member", File, query=FilePage, listing=True,
+        Route("GET", "/api/files", "One's files, newest first", "member", File, query=Page, listing=True,
               problems=("bad_cursor",), load=reading.list),
         Route("GET", "/api/files/{id}", "One of one's files", "member", File, load=reading.one),
         Route("PATCH", "/api/files/{id}", "A new version of a file, which is checked again", "member", File,
@@ -88,7 +80,7 @@ def routes(files: Files, largest: int) -> list[Route]:
               store=writing.delete),
         Route("GET", "/api/files/{id}/content", "The source of a version, or of the newest", "member", query=Version,
               media=PLAIN, load=reading.content),
-        Route("GET", "/api/files/{id}/checks", "The checks of a file, newest first", "member", Check, query=FilePage,
+        Route("GET", "/api/files/{id}/checks", "The checks of a file, newest first", "member", Check, query=Page,
               listing=True, problems=("bad_cursor",), load=reading.history),
         Route("POST", "/api/files/{id}/checks", "Check the newest version again", "member", Check, 202, takes=Recheck,
               body_optional=True, problems=("email_unconfirmed",), store=writing.check_again),

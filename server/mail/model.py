@@ -1,12 +1,12 @@
 """Mails as they are shown."""
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
 
-from server.web.fields import Limit, Line254
+from server.web.fields import Line254
+from server.web.paging import Page
 
 Status = Literal["queued", "sent", "failed", "not_configured"]
 
@@ -45,10 +45,8 @@ class ExportedMail(msgspec.Struct):
     sent_at: str | None
 
 
-class Mails(msgspec.Struct, forbid_unknown_fields=True):
+class Mails(Page, forbid_unknown_fields=True):
     """Which mails, newest first: all, those to the address `q`, or those of a status."""
 
     q: Line254 | None = None
     status: Status | None = None
-    limit: Limit = 20
-    cursor: Annotated[str, Meta(max_length=200)] | None = None

@@ -11,10 +11,9 @@ from server.mail.links import Links
 from server.mail.model import Mail, Mails, WholeMail
 from server.mail.queries import Stored
 from server.storage import Tx
-from server.web import cursor
+from server.web import paging
 from server.web.bodies import invalid
-from server.web.fields import MAX_ID
-from server.web.route import Answer, Call, Listing, Route
+from server.web.route import Answer, Call, Route
 
 HIDDEN = "(the link is not shown)"
 
@@ -29,10 +28,8 @@ class Reading:
         query: Mails = call.query
         if query.q is not None and query.status is not None:
             raise invalid([FieldError("status", "not_both", "cannot be given together with q")])
-        before = cursor.decode("mail", query.cursor, 1)[0] if query.cursor else MAX_ID
-        found = await queries.newest(tx, query.status, query.q, before, query.limit + 1)
-        more = cursor.encode("mail", found[query.limit - 1].id) if len(found) > query.limit else None
-        return Answer(Listing([Mail(**self._shown(mail)) for mail in found[:query.limit]], more))
+        found = await queries.newest(tx, query.status, query.q, paging.before("mail", query), query.limit + 1)
+        return Answer(paging.newest_first("mail", query, [Mail(**self._shown(mail)) for mail in found]))
 
     async def one(self, tx: Tx, call: Call) -> Answer:
         mail = await queries.read(tx, call.id)

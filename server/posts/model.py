@@ -86,10 +86,3 @@ class Feed(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     sort: Literal["new", "likes"] = "new"
     limit: Limit = 20
     cursor: Annotated[str, Meta(max_length=200)] | None = None
-
-
-class LikersPage(msgspec.Struct, forbid_unknown_fields=True):
-    """Which page of the likers."""
-
-    limit: Limit = 20
-    cursor: Annotated[str, Meta(max_length=200)] | None = None

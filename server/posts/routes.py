@@ -6,13 +6,14 @@ from functools import partial
 from server.posts import queries
 from server.posts.liked import READ_AT_ONCE
 from server.posts.memory import Kept, Memory, Shown, joined, kept
-from server.posts.model import ChangePost, Feed, Liker, LikersPage, NewPost, Post
+from server.posts.model import ChangePost, Feed, Liker, NewPost, Post
 from server.posts.order import NEWEST
 from server.posts.queries import Place
 from server.posts.service import Posts, existing
 from server.storage import Row, Tx
 from server.web import cursor
 from server.web.fields import MAX_ID
+from server.web.paging import Page
 from server.web.route import Answer, Call, Listing, Route
 
 START = Place(NEWEST, MAX_ID)
@@ -80,7 +81,7 @@ class Reading:
 
     async def load_likers(self, tx: Tx, call: Call) -> Answer:
         await existing(tx, call.id)
-        page: LikersPage = call.query
+        page: Page = call.query
         at, user_id = cursor.decode("likers", page.cursor, 2) if page.cursor else (MAX_ID, MAX_ID)
         found = await queries.likers(tx, call.id, (at, user_id), page.limit + 1)
         more = _behind(*found[page.limit - 1]) if len(found) > page.limit else None
@@ -136,7 +137,7 @@ def routes(posts: Posts, memory: Memory) -> list[Route]:
               store=writing.like, express=True),
         Route("DELETE", "/api/posts/{id}/like", "Take a like back", "member", Post, problems=("not_found",),
               store=writing.unlike, express=True),
-        Route("GET", "/api/posts/{id}/likes", "Who liked a post, newest first", "open", Liker, query=LikersPage,
+        Route("GET", "/api/posts/{id}/likes", "Who liked a post, newest first", "open", Liker, query=Page,
               listing=True, problems=("not_found", "bad_cursor"), load=reading.load_likers, express=True),
     ]
 

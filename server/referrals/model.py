@@ -1,12 +1,9 @@
 """What referrals take and give."""
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import Meta
-
-from server.web.fields import Limit
 
 Reason = Literal["invitee_reward", "inviter_reward"]
 
@@ -88,10 +85,3 @@ class ExportedEntry(msgspec.Struct):
     target: int
     balance: int
     at: str
-
-
-class ReferralPage(msgspec.Struct, forbid_unknown_fields=True):
-    """Which page of a list."""
-
-    limit: Limit = 20
-    cursor: Annotated[str, Meta(max_length=200)] | None = None

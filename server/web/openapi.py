@@ -56,12 +56,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "The same key and body give the stored answer again for 24 h; with another body it is 422."},
 }
 
-_FILE: dict[str, Any] = {  # what the schema of an uploaded file cannot say
-    "example": {uploads.FIELD: 'print("Hello")\n'},
-    "encoding": {uploads.FIELD: {"contentType": "text/x-python", "headers": {"Content-Disposition": {
-        "description": "Has the name of the file, which ends in .py.", "required": True, "schema": {"type": "string"},
-        "example": 'form-data; name="file"; filename="engine.py"'}}}},
-}
 _WITHOUT_ENVELOPE: dict[str, dict[str, Any]] = {
     JSON: {"type": "object"},
     "text/event-stream": {  # each event of it
@@ -112,15 +106,8 @@ def _operation(route: Route, routes: Sequence[Route], made: Schemas) -> dict[str
             JSON: {"schema": made.of(route.takes), "example": example},
             FORM: {"schema": made.form_of(route.takes), "example": example}}}
     if route.uploads is not None:
-        operation["requestBody"] = _uploaded(route.uploads)
+        operation["requestBody"] = uploads.described(route.uploads)
     return operation
-
-
-def _uploaded(most: int) -> dict[str, Any]:
-    body = uploads.schema()
-    content = body["content"][uploads.MEDIA]
-    content["schema"]["properties"][uploads.FIELD]["maxLength"] = most
-    return {**body, "content": {uploads.MEDIA: {**content, **_FILE}}}
 
 
 def _operation_id(route: Route) -> str:

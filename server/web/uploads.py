@@ -110,8 +110,12 @@ def _checked_name(name: str | None) -> str:
     return name
 
 
-def schema() -> dict[str, Any]:
-    """The body as OpenAPI has it."""
-    return {"required": True, "content": {MEDIA: {"schema": {
-        "type": "object", "required": [FIELD], "additionalProperties": False,
-        "properties": {FIELD: {"type": "string", "format": "binary", "description": "A Python file."}}}}}}
+def described(most: int) -> dict[str, Any]:
+    """The body as OpenAPI has it; `most`: bytes of the file."""
+    file = {"type": "string", "format": "binary", "description": "A Python file.", "maxLength": most}
+    head = {"description": "Has the name of the file, which ends in .py.", "required": True,
+            "schema": {"type": "string"}, "example": 'form-data; name="file"; filename="engine.py"'}
+    return {"required": True, "content": {MEDIA: {
+        "schema": {"type": "object", "required": [FIELD], "additionalProperties": False, "properties": {FIELD: file}},
+        "example": {FIELD: 'print("Hello")\n'},
+        "encoding": {FIELD: {"contentType": "text/x-python", "headers": {"Content-Disposition": head}}}}}}

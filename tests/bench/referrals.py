@@ -21,10 +21,11 @@ import uvloop
 from server.referrals import queries
 from server.storage import Tx
 from server.storage.sqlite import open_database
-from tests.bench import data, load
+from tests.bench import data
 from tests.bench.http import MEMBERS, Requests
 from tests.bench.load import request
-from tests.bench.processes import LOAD_CORE, Server, foyer
+from tests.bench.processes import LOAD_CORE, foyer
+from tests.bench.scale import measure, show
 
 SMALL, READS, PAGE = 1000, 5000, 21
 RICH, OTHERS = [1], range(2, MEMBERS + 1)  # members by id
@@ -72,25 +73,6 @@ async def _reads(path: Path, members: Sequence[int], ledger: bool) -> float:
         await database.close()
 
 
-async def _measure(servers: dict[int, Server], rows: dict[str, Callable[[int], Requests]], rounds: int,
-                   seconds: float) -> None:
-    for name, requests_at in rows.items():
-        costs: dict[int, list[float]] = {entries: [] for entries in servers}
-        for _ in range(rounds):
-            for entries, server in servers.items():
-                before = server.cpu()
-                result = await load.run(server.port, requests_at(entries), seconds)
-                result.cpu = server.cpu() - before
-                assert not result.failures
-                costs[entries].append(result.cost)
-        _print(name, [statistics.median(each) for each in costs.values()])
-
-
-def _print(name: str, costs: list[float]) -> None:
-    small, large = costs
-    print(f"{name:44} {1e6 * small:7.1f} us {1e6 * large:7.1f} us  ratio {large / small:.2f}")
-
-
 def _asking(path: str, tokens: list[str]) -> Requests:
     return lambda number: itertools.repeat(request("GET", path, tokens[number % len(tokens)]))
 
@@ -109,7 +91,7 @@ def main() -> None:
             "the balance, who has them all": (RICH, False), "the balance, the others": (OTHERS, False),
             "a page of the ledger, who has them all": (RICH, True)}
         for name, (members, ledger) in reads.items():
-            _print(name, [asyncio.run(_reads(path, members, ledger)) for path in paths.values()])
+            show(name, [asyncio.run(_reads(path, members, ledger)) for path in paths.values()])
         rows: dict[str, Callable[[int], Requests]] = {
             "GET /api/referrals, who has them all": lambda size: _asking("/api/referrals", tokens[size][:1]),
             "GET /api/referrals, the others": lambda size: _asking("/api/referrals", tokens[size][1:]),
@@ -117,7 +99,7 @@ def main() -> None:
                 "/api/referrals/ledger", tokens[size][:1])}
         with foyer(paths[SMALL]) as small, foyer(paths[given.large]) as large:
             os.sched_setaffinity(0, LOAD_CORE)
-            uvloop.run(_measure({SMALL: small, given.large: large}, rows, given.rounds, given.seconds))
+            uvloop.run(measure({SMALL: small, given.large: large}, rows, given.rounds, given.seconds))
 
 
 if __name__ == "__main__":

@@ -29,8 +29,9 @@ from tests.bench.processes import LOAD_CORE, Server, foyer
 SMALL, PAGES = 1000, 2000
 
 
-async def _measure(servers: dict[int, Server], rows: dict[str, Callable[[int], Requests]], rounds: int,
-                   seconds: float) -> None:
+async def measure(servers: dict[int, Server], rows: dict[str, Callable[[int], Requests]], rounds: int,
+                  seconds: float) -> None:
+    """Prints what each kind of request costs a small and a large server, in turn."""
     for name, requests_at in rows.items():
         costs: dict[int, list[float]] = {posts: [] for posts in servers}
         for _ in range(rounds):
@@ -40,12 +41,13 @@ async def _measure(servers: dict[int, Server], rows: dict[str, Callable[[int], R
                 result.cpu = server.cpu() - before
                 assert not result.failures
                 costs[posts].append(result.cost)
-        _print(name, [statistics.median(each) for each in costs.values()])
+        show(name, [statistics.median(each) for each in costs.values()])
 
 
-def _print(name: str, costs: list[float]) -> None:
+def show(name: str, costs: list[float]) -> None:
+    """Prints a row: seconds at the small and at the large one, and their ratio."""
     small, large = costs
-    print(f"{name:32} {1e6 * small:7.1f} us {1e6 * large:7.1f} us  ratio {large / small:.2f}")
+    print(f"{name:44} {1e6 * small:7.1f} us {1e6 * large:7.1f} us  ratio {large / small:.2f}")
 
 
 async def _pages(path: Path, posts: int) -> float:
@@ -75,14 +77,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = {posts: Path(folder) / f"{posts}.db" for posts in (SMALL, given.large)}
         made = {posts: Rows(asyncio.run(data.fill(path, MEMBERS, posts)), posts) for posts, path in paths.items()}
-        _print("a page from the database", [asyncio.run(_pages(path, posts)) for posts, path in paths.items()])
+        show("a page from the database", [asyncio.run(_pages(path, posts)) for posts, path in paths.items()])
         rows: dict[str, Callable[[int], Requests]] = {
             "feed of 20, signed in": lambda posts: made[posts].feed(),
             "one post, signed in": lambda posts: made[posts].post(),
             "feed, never asked for": lambda posts: made[posts].cold_feed()}
         with foyer(paths[SMALL]) as small, foyer(paths[given.large]) as large:
             os.sched_setaffinity(0, LOAD_CORE)
-            uvloop.run(_measure({SMALL: small, given.large: large}, rows, given.rounds, given.seconds))
+            uvloop.run(measure({SMALL: small, given.large: large}, rows, given.rounds, given.seconds))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from typing import Any
 
 import aiohttp
 
-from tests import mailbox
 from tests.support import PASSWORD, Answer, Api
 
 CONFIRM = "/api/email/confirm"
@@ -79,7 +78,7 @@ class Book:
 
     async def open_letters(self, api: Api, sandbox: str) -> None:
         """Notes what has arrived at the mail sink."""
-        for letter in await mailbox.letters(api, sandbox):
+        for letter in await api.letters(sandbox):
             [address] = letter["to"]
             if address not in self.letters:
                 self.links[address] = letter["links"][0].partition("#token=")[2]
