@@ -10,7 +10,7 @@ from server.ops.housekeeping import KIND
 from server.storage import Tx
 from tests.conftest import Serve
 from tests.enrichment.support import me, settled, told
-from tests.mailbox import letters, token
+from tests.mailbox import token
 from tests.support import Served, until
 
 KINDS = {"enrich", "verify_email", "send_mail", KIND}  # of the jobs that have an effect behind a call
@@ -61,7 +61,7 @@ async def test_an_effect_that_is_written_twice(serve: Serve, monkeypatch: pytest
     await tidy(served)
     await until(lambda: set(twice) == KINDS)
     await token(served.api, served.sandbox, "ada@example.org", "reset")
-    found = await letters(served.api, served.sandbox)
+    found = await served.api.letters(served.sandbox)
     assert [letter["subject"] for letter in found] == ["Set a new password", "Confirm your e-mail address"]
     await one_of_each(served, session)
 
@@ -79,12 +79,12 @@ async def test_a_crash_between_the_call_and_its_effect(serve: Serve, monkeypatch
     session = await first.api.sign_up("ada")
     await tidy(first)
     await until(lambda: set(lost) == KINDS and first.foyer.worker.running == 0)
-    sent = await letters(first.api, first.sandbox)
+    sent = await first.api.letters(first.sandbox)
     await first.stop()
     second = await started(serve)
     await one_of_each(second, session)
     # The mail server has taken the letter twice, and can tell that it is one.
-    assert [each["message_id"] for each in await letters(second.api, second.sandbox)] == [sent[0]["message_id"]]
+    assert [each["message_id"] for each in await second.api.letters(second.sandbox)] == [sent[0]["message_id"]]
 
 
 async def test_a_stop_in_the_middle_of_everything_loses_and_doubles_nothing(serve: Serve) -> None:

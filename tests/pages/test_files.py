@@ -9,7 +9,6 @@ from urllib.parse import quote
 import pytest
 
 from tests.conftest import Serve
-from tests.mailbox import letters
 from tests.pages.attacks import ATTACKS, HURT, answered, unhurt
 from tests.pages.browser import Page
 from tests.pages.conftest import Browse
@@ -65,7 +64,7 @@ async def test_the_mails_link_leads_to_the_file(page: Page, server: Served) -> N
     file = await upload(server.api, token)
 
     async def link() -> str | None:
-        found = [link for mail in await letters(server.api, server.sandbox, "ada@example.org") for link in mail["links"]
+        found = [link for mail in await server.mails("ada@example.org") for link in mail["links"]
                  if "/files" in link]
         return found[0] if found else None
     told = str(await until(link))
