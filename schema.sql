@@ -107,12 +107,18 @@ CREATE INDEX jobs_running ON jobs (lease_until) WHERE state = 'running';
 CREATE INDEX jobs_failed ON jobs (kind) WHERE state = 'failed';
 CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX jobs_about ON jobs (key, kind);
+CREATE INDEX jobs_failed_ids ON jobs (id) WHERE state = 'failed';
 
--- What happens again and again: when due, a job of the same name is enqueued and `next_at` moves on.
+-- What happens again and again: when due, a job is enqueued and `next_at` moves on. The name is the job's kind, or the
+-- kind and the key (`import:users`). batch: how much at a time, where that can be said. failures: how often in a row.
 CREATE TABLE schedules (
     name TEXT PRIMARY KEY,
     every_ms INTEGER NOT NULL CHECK (every_ms > 0),
-    next_at INTEGER NOT NULL
+    next_at INTEGER NOT NULL,
+    enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+    batch INTEGER,
+    failures INTEGER NOT NULL DEFAULT 0,
+    last_error TEXT
 ) STRICT;
 
 -- The answer to a request with an Idempotency-Key, to be given again. It holds no token: those are made anew, the same.
@@ -344,3 +350,151 @@ CREATE INDEX checks_of_file ON checks (file_id, id);
 CREATE INDEX checks_waiting ON checks (user_id, id) WHERE status IN ('pending', 'running');
 CREATE INDEX checks_of ON checks (user_id, id);
 CREATE INDEX checks_mail ON checks (mail_id) WHERE mail_id IS NOT NULL;
+
+-- People from random-data-api. `uid` is theirs; what they call id collides. Passwords, social insurance numbers and card
+-- numbers never come this far. The keys are the folded forms that are filtered by. Who waits for an address or a card has
+-- none but what their own record carries, and is the next to adopt one.
+CREATE TABLE people (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid TEXT NOT NULL,
+    first_name TEXT NOT NULL,
+    last_name TEXT NOT NULL,
+    username TEXT,
+    email TEXT,
+    phone TEXT,
+    avatar_url TEXT,
+    gender TEXT,
+    birth_date TEXT,
+    job_title TEXT,
+    key_skill TEXT,
+    plan TEXT,
+    plan_status TEXT,
+    payment_method TEXT,
+    plan_term TEXT,
+    country TEXT,
+    gender_key TEXT,
+    country_key TEXT,
+    waits_for_address INTEGER NOT NULL DEFAULT 1 CHECK (waits_for_address IN (0, 1)),
+    waits_for_card INTEGER NOT NULL DEFAULT 1 CHECK (waits_for_card IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX people_uid ON people (uid);
+CREATE INDEX people_gender ON people (gender_key, id);
+CREATE INDEX people_country ON people (country_key, id);
+CREATE INDEX people_without_address ON people (id) WHERE waits_for_address = 1;
+CREATE INDEX people_without_card ON people (id) WHERE waits_for_card = 1;
+
+-- What people are found by, folded: each name is found by how it begins. kind 0: first name first, 1: last name first, 2:
+-- the user name.
+CREATE TABLE person_words (
+    person_id INTEGER NOT NULL REFERENCES people (id) ON DELETE CASCADE,
+    kind INTEGER NOT NULL,
+    word TEXT NOT NULL,
+    PRIMARY KEY (person_id, kind)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX person_words_word ON person_words (word, person_id);
+
+-- Imported addresses, and those that people's own records carry (`embedded`, without a uid). latitude and longitude in
+-- millionths of a degree: whole numbers, so that equal to six decimals is equal. link_rule: how the person was found.
+CREATE TABLE addresses (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid TEXT,
+    person_id INTEGER REFERENCES people (id),
+    link_rule TEXT CHECK (link_rule IN ('uid', 'embedded', 'coordinates', 'adopted')),
+    street_address TEXT,
+    secondary_address TEXT,
+    city TEXT,
+    zip_code TEXT,
+    state TEXT,
+    country TEXT,
+    country_code TEXT,
+    time_zone TEXT,
+    latitude INTEGER,
+    longitude INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX addresses_uid ON addresses (uid);
+CREATE UNIQUE INDEX addresses_embedded ON addresses (person_id) WHERE link_rule = 'embedded';
+CREATE INDEX addresses_of ON addresses (person_id, id);
+CREATE INDEX addresses_place ON addresses (latitude, longitude) WHERE link_rule = 'embedded';
+CREATE INDEX addresses_unlinked ON addresses (id) WHERE person_id IS NULL;
+CREATE INDEX addresses_unlinked_place ON addresses (latitude, longitude) WHERE person_id IS NULL;
+
+-- Imported cards, and those that people's own records carry. Of the number stay the last four digits and a fingerprint,
+-- keyed with a key that is not in the database.
+CREATE TABLE cards (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uid TEXT,
+    person_id INTEGER REFERENCES people (id),
+    link_rule TEXT CHECK (link_rule IN ('uid', 'embedded', 'card', 'adopted')),
+    type TEXT,
+    last4 TEXT NOT NULL,
+    expires TEXT,
+    fingerprint BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX cards_uid ON cards (uid);
+CREATE UNIQUE INDEX cards_embedded ON cards (person_id) WHERE link_rule = 'embedded';
+CREATE INDEX cards_of ON cards (person_id, id);
+CREATE INDEX cards_number ON cards (fingerprint) WHERE link_rule = 'embedded';
+CREATE INDEX cards_unlinked ON cards (id) WHERE person_id IS NULL;
+CREATE INDEX cards_unlinked_number ON cards (fingerprint) WHERE person_id IS NULL;
+
+-- The history of imports. rejected: records that were no use; `reasons` (JSON) says why, and how many each.
+CREATE TABLE import_runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    schedule TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('running', 'done', 'failed')),
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER,
+    added INTEGER NOT NULL DEFAULT 0,
+    changed INTEGER NOT NULL DEFAULT 0,
+    unchanged INTEGER NOT NULL DEFAULT 0,
+    rejected INTEGER NOT NULL DEFAULT 0,
+    linked INTEGER NOT NULL DEFAULT 0,
+    reasons TEXT NOT NULL DEFAULT '{}',
+    error TEXT
+) STRICT;
+CREATE INDEX import_runs_of ON import_runs (schedule, id);
+CREATE UNIQUE INDEX import_runs_running ON import_runs (schedule) WHERE status = 'running';
+CREATE INDEX import_runs_age ON import_runs (started_at);
+
+-- How many there are of what cannot be counted each time. Those of people are exact and change with what they count;
+-- `members`, `posts` and `likes` are counted now and then.
+CREATE TABLE tallies (
+    name TEXT PRIMARY KEY,
+    n INTEGER NOT NULL,
+    at INTEGER NOT NULL
+) STRICT;
+
+-- Who did what, as far as it concerns safety. Only numbers point at members, so that a row can outlive them; `address`
+-- and `details` (JSON) go when they leave. actor_id: nobody for who was not signed in, and for the command line.
+CREATE TABLE audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    act TEXT NOT NULL,
+    actor_id INTEGER,
+    member_id INTEGER,
+    target TEXT,
+    address TEXT,
+    request_id TEXT,
+    details TEXT NOT NULL DEFAULT '{}'
+) STRICT;
+CREATE INDEX audit_age ON audit (at);
+CREATE INDEX audit_member ON audit (member_id, id) WHERE member_id IS NOT NULL;
+CREATE INDEX audit_actor ON audit (actor_id, id) WHERE actor_id IS NOT NULL;
+
+-- Scheduled backups: each that was tried, and what came of it. One without an error was opened, checked and read.
+CREATE TABLE backups (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    file TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER NOT NULL,
+    size INTEGER,
+    error TEXT
+) STRICT;
+CREATE INDEX backups_good ON backups (id) WHERE error IS NULL;
+CREATE INDEX backups_age ON backups (finished_at);

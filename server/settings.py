@@ -151,6 +151,22 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Retention:
+    events: float = _setting("30 d", units.duration, "How long an event waits to be acknowledged.")
+    idempotency: float = _setting("24 h", units.duration, "How long the answer to an Idempotency-Key is kept.")
+    jobs: float = _setting("7 d", units.duration, "How long a job that has ended is kept.")
+    imports: float = _setting("30 d", units.duration, "How long the history of imports is kept.")
+    audit: float = _setting("365 d", units.duration, "How long the audit is kept.")
+
+
+@dataclass(frozen=True)
+class Backup:
+    folder: str = _setting("", units.text, "Where scheduled backups are put; unset: there are none.")
+    every: float = _setting("24 h", units.duration, "How often.")
+    keep: int = _setting("7", units.integer(1, 1000), "How many are kept.")
+
+
+@dataclass(frozen=True)
 class Cors:
     origins: tuple[str, ...] = _setting("", units.origins, "Which other web sites may use the API from a browser.")
 
@@ -178,6 +194,8 @@ class Settings:
     referrals: Referrals = field(default_factory=Referrals)
     mail: Mail = field(default_factory=Mail)
     limits: Limits = field(default_factory=Limits)
+    retention: Retention = field(default_factory=Retention)
+    backup: Backup = field(default_factory=Backup)
     cors: Cors = field(default_factory=Cors)
     sandbox: Sandbox = field(default_factory=Sandbox)
 
