@@ -53,6 +53,8 @@ CREATE UNIQUE INDEX users_email ON users (email_key);
 CREATE UNIQUE INDEX users_referral_code ON users (referral_code);
 -- Of whom there may be events that are done with.
 CREATE INDEX users_acknowledged ON users (id) WHERE event_acked > event_floor;
+-- Who is told how an import has ended.
+CREATE INDEX users_administrators ON users (id) WHERE role = 'admin';
 
 -- A sign-in. The refresh token is a keyed hash over (id, nonce, generation), so no token is stored and a lost answer can be
 -- given again. An ended session stays for 30 days: it shows which addresses the member has signed in from.
@@ -418,7 +420,7 @@ CREATE TABLE addresses (
 CREATE UNIQUE INDEX addresses_uid ON addresses (uid);
 CREATE UNIQUE INDEX addresses_embedded ON addresses (person_id) WHERE link_rule = 'embedded';
 CREATE INDEX addresses_of ON addresses (person_id, id);
-CREATE INDEX addresses_place ON addresses (latitude, longitude) WHERE link_rule = 'embedded';
+CREATE INDEX addresses_place ON addresses (latitude, longitude, person_id) WHERE link_rule = 'embedded';
 CREATE INDEX addresses_unlinked ON addresses (id) WHERE person_id IS NULL;
 CREATE INDEX addresses_unlinked_place ON addresses (latitude, longitude) WHERE person_id IS NULL;
 
@@ -439,7 +441,7 @@ CREATE TABLE cards (
 CREATE UNIQUE INDEX cards_uid ON cards (uid);
 CREATE UNIQUE INDEX cards_embedded ON cards (person_id) WHERE link_rule = 'embedded';
 CREATE INDEX cards_of ON cards (person_id, id);
-CREATE INDEX cards_number ON cards (fingerprint) WHERE link_rule = 'embedded';
+CREATE INDEX cards_number ON cards (fingerprint, person_id) WHERE link_rule = 'embedded';
 CREATE INDEX cards_unlinked ON cards (id) WHERE person_id IS NULL;
 CREATE INDEX cards_unlinked_number ON cards (fingerprint) WHERE person_id IS NULL;
 

@@ -5,7 +5,6 @@ import hmac
 import ipaddress
 import logging
 import time
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -26,8 +25,12 @@ from server.accounts.recovery import ForgotJob, Forgetting, Resetting
 from server.accounts.service import Accounts, Neighbours
 from server.accounts.tokens import Tokens
 from server.accounts.verification import EMAIL_VERIFIED, Verification, VerifyJob
+from server.admin import audit as audit_routes
+from server.admin import jobs as job_routes
+from server.admin import members as member_routes
+from server.admin import stats as stats_room
 from server.core import units
-from server.core.clock import DAY, MINUTE, Clock, now_ms
+from server.core.clock import DAY, MINUTE, SECOND, Clock, now_ms
 from server.enrichment import queries as enrichment_queries
 from server.enrichment import routes as enrichment_routes
 from server.enrichment import service as enrichment_service
@@ -47,22 +50,24 @@ from server.mail import Links, Outbox
 from server.mail import queries as mail_queries
 from server.mail import routes as mail_routes
 from server.mail.jobs import SendJob
+from server.ops import chores
 from server.ops import health as health_room
 from server.ops import pages
 from server.ops import routes as ops_routes
 from server.ops.health import Health
-from server.ops.housekeeping import HousekeepingJob
+from server.outside import Outside
+from server.people import routes as people_routes
+from server.people import schedules as schedules_room
+from server.people.jobs import ImportJob
+from server.people.runs import IMPORT_FINISHED, Runs
+from server.people.service import Importing
 from server.posts import queries as posts_queries
 from server.posts import routes as posts_routes
 from server.posts.erasure import PostsErasure
 from server.posts.memory import Memory
 from server.posts.service import POST_LIKED, Posts
 from server.providers.answers import hasher as address_hasher
-from server.providers.clearbit import Clearbit
-from server.providers.flake8 import Cell
-from server.providers.gravatar import Gravatar
-from server.providers.hunter import Hunter
-from server.providers.mail import Mail, sender_of
+from server.providers.mail import sender_of
 from server.providers.provider import Provider
 from server.referrals import queries as referrals_queries
 from server.referrals import remembered
@@ -86,23 +91,11 @@ from ws.connection import endpoint
 from ws.hub import Hub, Surroundings
 
 VERSION = "0.1.0"
-EVENTS = (ENRICHED, EMAIL_VERIFIED, EMAIL_CONFIRMED, REFERRAL_CREDITED, FILE_CHECKED, POST_LIKED)
+EVENTS = (ENRICHED, EMAIL_VERIFIED, EMAIL_CONFIRMED, REFERRAL_CREDITED, FILE_CHECKED, POST_LIKED, IMPORT_FINISHED)
 _JOBS_OF_MEMBERS = (enrichment_service.KIND, verification.KIND, files_service.KIND)
 __all__ = ["Foyer", "Outside", "VERSION"]
 log = logging.getLogger("foyer")
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """The clients of the outside services; None for one that is not configured."""
-
-    hunter: Hunter | None = None
-    clearbit: Clearbit | None = None
-    gravatar: Gravatar | None = None
-    stand_ins: tuple[str, ...] = ()
-    mail: Mail | None = None
-    cell: Cell | None = None
 
 
 class Invitation:
@@ -123,8 +116,8 @@ class Invitation:
 class Foyer:
     """One server: its rooms, put together. Nothing here waits or opens anything."""
 
-    def __init__(self, settings: Settings, database: Database, outside: Outside, secret: str, epoch: str,
-                 clock: Clock = now_ms) -> None:
+    def __init__(self, settings: Settings, database: Database, outside: Outside, secret: str, card_key: str,
+                 epoch: str, clock: Clock = now_ms) -> None:
         self.settings, self.database, self.outside = settings, database, outside
         self.metrics, self.nudges, self.queue = Metrics(), Nudges(), Queue()
         self.events = EventLog(self.nudges)
@@ -134,7 +127,7 @@ class Foyer:
         self.gate = Gate(database, self.tokens, clock)
         self.limiter = _limiter(settings, outside)
         self.allowances = Allowances(database, self.limiter)
-        self.health = Health(database, _describable(outside), outside.stand_ins)
+        self.health = Health(database, outside.described(), outside.stand_ins)
         self.port = settings.server.port
         self.express: Express | None = None  # there when nothing needs aiohttp's own way
         self._address_hash = address_hasher(secret)
@@ -151,7 +144,10 @@ class Foyer:
         self.hub = Hub(Surroundings(database, self.gate.authenticate, self.nudges, clock, self.allows_origin, epoch,
                                     settings.limits.sockets if settings.limits.enabled else 2**31))
         self.gate.listeners.append(self.hub)
-        self.worker = Worker(database, self.queue, self._handlers())
+        self.importing = Importing(card_key)
+        self.handlers = self._handlers()
+        self.worker = Worker(database, self.queue, self.handlers)
+        self.started_at = clock()
         self.document: dict[str, Any] = {}
         self.routes = self._routes()
         self.document.update(openapi.document(self.routes, VERSION))
@@ -197,8 +193,9 @@ class Foyer:
                     mail.longest_retry),
             ForgotJob(self.confirmation),
             CheckJob(self.outside.cell, self.files, self.settings.checks.concurrency),
-            HousekeepingJob(),
+            ImportJob(self.outside.randomdata, self.importing, Runs(self.events)),
             ScrubJob(self.database),
+            *chores.handlers(self.settings, self.database),
         ]
 
     def _routes(self) -> list[Route]:
@@ -217,8 +214,15 @@ class Foyer:
             *posts_routes.routes(self.posts, self.memory),
             *files_routes.routes(self.files, self.settings.checks.max_file),
             *referrals_routes.routes(self.referrals, self._invitation),
+            *people_routes.routes(self.database),
+            *schedules_room.routes(self.queue),
             *mail_routes.routes(self.links, lambda: self.public_url, self.outbox.configured),
             *event_routes.routes(),
+            *member_routes.routes(self.gate),
+            *job_routes.routes(self.queue, self.handlers),
+            *audit_routes.routes(),
+            stats_room.route(self.database, stats_room.Server(VERSION, self.started_at, lambda: self.hub.count,
+                                                              self.health.providers)),
             sse.route(self.hub),
             *health_room.routes(self.health),
             ops_routes.metrics_route(self.database, self.metrics),
@@ -242,7 +246,7 @@ class Foyer:
         machine = Machine(self.database, self.gate.authenticate, self.gate.remembered, self.limiter, self.allowances,
                           rates, settings.server.trusted_proxies, secret=self._body_key,
                           secure=settings.server.public_url.startswith("https:"), plain=bool(settings.cors.origins),
-                          body_seconds=patience.body)
+                          body_seconds=patience.body, answers_kept_ms=int(settings.retention.idempotency * SECOND))
         dispatcher = Dispatcher(guard)
         added = [_add(app, dispatcher, route, machine) for route in self.routes]
         sockets = endpoint(self.hub)
@@ -299,17 +303,10 @@ def _origin(url: str) -> str:
 
 
 def _limiter(settings: Settings, outside: Outside) -> Limiter:
-    # Who has set the keys of the providers and only no mail server is not trying things out.
-    trying = set(outside.stand_ins) - {"mail"}
+    # Who has set the keys and only no mail server is not trying things out; random-data-api needs no key.
+    trying = set(outside.stand_ins) - {"mail", "randomdata"}
     exempt = settings.limits.exempt + (_LOOPBACK if trying else ())
     return Limiter(settings.limits.enabled, exempt, time.monotonic)
-
-
-def _describable(outside: Outside) -> dict[str, health_room.Describes]:
-    found: dict[str, health_room.Describes | None] = {
-        "hunter": outside.hunter, "clearbit": outside.clearbit, "gravatar": outside.gravatar, "mail": outside.mail,
-        "flake8": outside.cell}
-    return {name: client for name, client in found.items() if client is not None}
 
 
 def _add(app: web.Application, dispatcher: Dispatcher, route: Route, machine: Machine) -> web.AbstractRoute:
@@ -325,9 +322,13 @@ def _add(app: web.Application, dispatcher: Dispatcher, route: Route, machine: Ma
 
 def document(settings: Settings) -> dict[str, Any]:
     """The OpenAPI document of a server with these settings, without starting one."""
-    return Foyer(settings, cast(Database, None), Outside(), "no token is made with this secret", "").document
+    return _unserved(settings).document
 
 
 def socket_document(settings: Settings) -> dict[str, Any]:
     """The AsyncAPI document, likewise."""
-    return Foyer(settings, cast(Database, None), Outside(), "no token is made with this secret", "").socket_document
+    return _unserved(settings).socket_document
+
+
+def _unserved(settings: Settings) -> Foyer:
+    return Foyer(settings, cast(Database, None), Outside(), "no token is made with this secret", "no fingerprint", "")

@@ -234,9 +234,7 @@ def _backup(given: argparse.Namespace) -> int:
     os.nice(10)  # the server beside us goes first
     made = backup.make(inspection.place_of(settings), given.file, check.broken, force=given.force)
     print(f"{given.file}: {made}")
-    own = settings.auth.secret or settings.sqlite_file is None
-    key = "auth.secret" if own else settings.sqlite_file.with_name(secret.NAME)
-    print(f"It does not hold {key}: keep that safe too, and apart from it.")
+    print(f"It does not hold {' and '.join(secret.places(settings))}: keep them safe too, and apart from it.")
     return OK
 
 
@@ -250,9 +248,11 @@ def _restore(given: argparse.Namespace) -> int:
         raise ConfigError("[database] url: restore puts a backup in the place of a SQLite file; into an empty "
                           f"PostgreSQL database: run.py copy --from sqlite:{given.file} --to postgresql://...")
     print(f"{target}: {restore.restore(given.file, target, check.broken, force=given.force)}")
-    key = target.with_name(secret.NAME)
-    if not settings.auth.secret and not key.exists():
-        print(f"There is no {key}: put back the one that belongs to it, else everybody has to sign in again.")
+    for key, else_ in ((secret.NAME, "everybody has to sign in again"),
+                       (secret.CARDS_NAME, "known card numbers are not recognised")):
+        path = target.with_name(key)
+        if str(path) in secret.places(settings) and not path.exists():
+            print(f"There is no {path}: put back the one that belongs to it, else {else_}.")
     return OK
 
 

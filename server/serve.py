@@ -14,19 +14,13 @@ from typing import TYPE_CHECKING
 
 from aiohttp import http_parser, web
 
+from server import outside as outside_room
 from server import ports, secret
-from server.app import Foyer, Outside
+from server.app import Foyer
 from server.core import log as logs
-from server.core import units
 from server.core.errors import ConfigError
-from server.jobs import queue
-from server.ops import housekeeping, pages
-from server.providers.clearbit import Clearbit
-from server.providers.flake8 import Cell
-from server.providers.gravatar import Gravatar
-from server.providers.http import ProviderHttp
-from server.providers.hunter import Hunter
-from server.providers.mail import Mail, sender_address
+from server.ops import backups, chores, pages
+from server.people import schedules as import_schedules
 from server.referrals import queries as referrals
 from server.settings import Settings
 from server.sharing import share
@@ -84,12 +78,14 @@ async def working(settings: Settings) -> AsyncIterator[Foyer]:
 
 async def _furnished(settings: Settings, stack: AsyncExitStack, jobs: bool) -> tuple[Foyer, Sandbox | None]:
     """The rooms, open, and at work in the background where that is wanted."""
-    key = secret.of(settings)
+    if jobs:
+        backups.expect_folder(settings.backup)  # before anything is made, likewise
+    key, card_key = secret.of(settings), secret.card_key(settings)
     database = await _database(settings)
     stack.push_async_callback(database.close)
-    outside, stand_ins = await _outside(settings, stack, jobs)
+    outside, stand_ins = await outside_room.opened(settings, stack, jobs)
     await _check_currency(settings, database)
-    foyer = Foyer(settings, database, outside, key, await database.read(schema.epoch))
+    foyer = Foyer(settings, database, outside, key, card_key, await database.read(schema.epoch))
     stack.callback(foyer.hasher.close)
     if database.channel is not None:
         share(foyer, database.channel)
@@ -97,8 +93,9 @@ async def _furnished(settings: Settings, stack: AsyncExitStack, jobs: bool) -> t
         await database.channel.start()
     if outside.cell is not None:  # it starts with the first file that is to be checked
         stack.push_async_callback(outside.cell.stop)
+    await database.write(import_schedules.fill, settings.randomdata)
     if jobs:
-        await database.write(queue.schedule, housekeeping.KIND, housekeeping.EVERY_MS)
+        await database.write(chores.plan, settings)
         stack.push_async_callback(foyer.worker.stop)
         await foyer.worker.start(alone=settings.sqlite_file is not None)
     if settings.sqlite_file is not None:
@@ -132,51 +129,6 @@ async def _listen(foyer: Foyer, sockets: Sequence[socket.socket], stack: AsyncEx
     except OSError as error:  # somebody else has bound it in the same moment, and was first to listen
         raise ports.unusable(foyer.settings.server, error) from None
     return int(runner.addresses[0][1])
-
-
-async def _outside(settings: Settings, stack: AsyncExitStack, jobs: bool) -> tuple[Outside, Sandbox | None]:
-    http = ProviderHttp()
-    await stack.enter_async_context(http)
-    names = tuple(name for name in ("hunter", "clearbit", "gravatar", "mail") if settings.stand_in(name))
-    stand_ins = None
-    if names:
-        from server.sandbox.app import start as start_sandbox  # only here: it brings a mail server and a people's maker
-        stand_ins = await start_sandbox()
-        stack.push_async_callback(stand_ins.close)
-    return Outside(_hunter(settings, http, stand_ins), _clearbit(settings, http, stand_ins),
-                   _gravatar(settings, http, stand_ins), names, _mail(settings, stand_ins),
-                   _cell(settings) if jobs else None), stand_ins
-
-
-def _hunter(settings: Settings, http: ProviderHttp, stand_ins: Sandbox | None) -> Hunter | None:
-    if stand_ins is not None and settings.stand_in("hunter"):
-        return Hunter(http, f"{stand_ins.url}/hunter", "stand-in", paced=False)
-    given = settings.hunter
-    return Hunter(http, given.url, given.api_key, paced=True) if given.api_key else None
-
-
-def _clearbit(settings: Settings, http: ProviderHttp, stand_ins: Sandbox | None) -> Clearbit | None:
-    if stand_ins is not None and settings.stand_in("clearbit"):
-        return Clearbit(http, f"{stand_ins.url}/clearbit", "stand-in", paced=False)
-    given = settings.clearbit
-    return Clearbit(http, given.url, given.api_secret, paced=True) if given.api_secret else None
-
-
-def _gravatar(settings: Settings, http: ProviderHttp, stand_ins: Sandbox | None) -> Gravatar | None:
-    if stand_ins is not None and settings.stand_in("gravatar"):
-        return Gravatar(http, f"{stand_ins.url}/gravatar", "stand-in", paced=False)
-    given = settings.gravatar
-    return Gravatar(http, given.url, given.api_key, paced=True) if "gravatar" in settings.enrichment.providers else None
-
-
-def _mail(settings: Settings, stand_ins: Sandbox | None) -> Mail | None:
-    stood_in = stand_ins is not None and settings.stand_in("mail")
-    url = stand_ins.smtp_url if stand_ins is not None and stood_in else settings.mail.url
-    return Mail(units.mail_server(url), sender_address(settings)) if url else None
-
-
-def _cell(settings: Settings) -> Cell:
-    return Cell(settings.checks.seconds, settings.checks.memory, settings.checks.concurrency)
 
 
 def _settle_memory() -> None:

@@ -18,6 +18,7 @@ from server.core.units import Network, Rate
 
 T = TypeVar("T")
 DEFAULT_FILE = Path("config/server.cfg")
+BACKUPS_APART, LONGEST_KEPT = 60.0, 36500 * 86400.0  # seconds
 VERDICTS = ("valid", "accept_all", "webmail", "disposable", "unknown", "invalid")
 
 
@@ -174,8 +175,8 @@ class Cors:
 @dataclass(frozen=True)
 class Sandbox:
     mode: str = _setting("auto", units.choice("auto", "on", "off"), "auto: stand-ins take the place of providers "
-                         "without a key while the server is only reachable from this machine; on: of all providers; "
-                         "off: of none.")
+                         "without a key (of random-data-api, while its url is the default) while the server is only "
+                         "reachable from this machine; on: of all providers; off: of none.")
 
 
 @dataclass(frozen=True)
@@ -213,11 +214,13 @@ class Settings:
 
     def stand_in(self, provider: str) -> bool:
         """Whether a stand-in takes the place of the provider."""
-        keys = {"hunter": self.hunter.api_key, "clearbit": self.clearbit.api_secret, "mail": self.mail.url}
+        # Those that need no key: an address of one's own says as well that the one behind it is to be asked.
+        own = {"gravatar": self.gravatar.url.rstrip("/") != Gravatar().url,
+               "randomdata": self.randomdata.url.rstrip("/") != RandomData().url}
+        keys = {"hunter": self.hunter.api_key, "clearbit": self.clearbit.api_secret, "mail": self.mail.url,
+                "randomdata": "not needed" if own["randomdata"] else ""}
         if "gravatar" in self.enrichment.providers:
-            # It needs no key, so an address of one's own says as well that the one behind it is to be asked.
-            own = self.gravatar.url.rstrip("/") != Gravatar().url
-            keys["gravatar"] = self.gravatar.api_key or ("not needed" if own else "")
+            keys["gravatar"] = self.gravatar.api_key or ("not needed" if own["gravatar"] else "")
         if self.sandbox.mode == "on":
             return provider in keys
         return self.sandbox.mode == "auto" and self.private() and keys.get(provider) == ""
@@ -308,8 +311,15 @@ def _unusable(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """What no single value shows: combinations, and what this version does not have."""
     if settings.auth.secret and len(settings.auth.secret) < 32:
         yield "auth", "secret", "expected 32 characters or more"
+    if settings.randomdata.card_key and len(settings.randomdata.card_key) < 32:
+        yield "randomdata", "card_key", "expected 32 characters or more"
     if settings.server.workers > 1 and settings.sqlite_file is not None:
         yield "server", "workers", "more than 1 needs PostgreSQL; expected 1 with database.url = sqlite:FILE"
+    if not BACKUPS_APART <= settings.backup.every <= LONGEST_KEPT:
+        yield "backup", "every", "expected 1 min to 36500 d"
+    for kept in fields(settings.retention):
+        if getattr(settings.retention, kept.name) > LONGEST_KEPT:
+            yield "retention", kept.name, "expected at most 36500 d"
 
 
 def as_file() -> str:

@@ -19,13 +19,13 @@ import jsonschema_rs
 from server import settings
 from server.app import document as made_of
 from server.core.errors import CODES
-from server.ops.static_files import FILES
+from server.ops.static_files import FILES, NAMES
 from server.web.problems import CONTENT_TYPE
 
 wrong: list[str] = []  # what was complained of in this test
 
 NOT_OF_THE_API = {
-    **dict.fromkeys(("/", "/docs", "/signup", "/login", "/confirm", "/reset", "/files"), "a page for people"),
+    **dict.fromkeys(("/", "/docs", *(f"/{name}" for name in NAMES)), "a page for people"),
     **{f"/static/{name}": "belongs to the pages" for name in FILES},
     "/ws": "an upgrade: what comes behind it is described by the AsyncAPI document",
 }

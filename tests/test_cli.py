@@ -85,7 +85,7 @@ def test_it_says_that_it_is_ready_and_stops_clean(serving: Serving, tmp_path: Pa
         assert json.load(answer)["data"]["status"] == "ready"
     code, out, err, seconds = serving.end(number)
     assert code == 0 and seconds < 10
-    assert len(out.splitlines()) == 1 and "Stand-ins are in use for Hunter, Clearbit and Mail" in out
+    assert len(out.splitlines()) == 1 and "Stand-ins are in use for Hunter, Clearbit, Randomdata and Mail" in out
     assert "Traceback" not in err and "stand-ins are in use" in err
     key = tmp_path / "foyer.key"
     assert key.stat().st_mode & 0o777 == 0o600

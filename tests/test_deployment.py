@@ -129,8 +129,8 @@ def test_what_is_copied_is_there_and_is_sent(source: str) -> None:
     assert (ROOT / source).exists() and sent(f"{source}any.py" if source.endswith("/") else source)
 
 
-@pytest.mark.parametrize("path", ["foyer.db", "foyer.key", ".env", ".git/config", ".venv/bin/python", "ws/old.pyc",
-                                  "config/own.cfg", "tests/conftest.py", "server/__pycache__/app.pyc", "bot/a.db-wal"])
+@pytest.mark.parametrize("path", ["foyer.db", "foyer.key", "foyer.cards.key", ".env", ".git/config",
+                                  ".venv/bin/python", "ws/old.pyc", "config/own.cfg", "tests/conftest.py", "server/__pycache__/app.pyc", "bot/a.db-wal"])
 def test_what_is_private_or_useless_is_not_sent(path: str) -> None:
     assert not sent(path)
 

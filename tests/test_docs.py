@@ -16,6 +16,9 @@ from server.core import flood
 from server.core.clock import DAY, SECOND
 from server.core.errors import CODES
 from server.providers import http
+from server.sandbox.randomdata import RandomData
+from server.sandbox.randomdata_odd import CARD_MARKER, MARKER
+from server.sandbox.replies import COMMON
 from server.settings import SECTIONS, Settings
 from server.web.metrics import BUCKETS
 from server.web.patience import Patience
@@ -194,6 +197,15 @@ async def test_every_metric_is_described_and_no_other(server: Served) -> None:
         assert labels == ",".join(re.findall(r'(\w+)="', found[1]) if found else ()), name
     for page, words in NOW.items():
         assert set(re.findall(r"\bfoyer_\w+", words)) - set(NOT_METRICS) <= names, page
+
+
+# -- the stand-ins
+
+def test_every_position_of_the_stand_in_of_random_data_is_described_and_no_other() -> None:
+    told = [name for cell in table(OPERATIONS, "of random-data-api") for name in re.findall(r"`([^`]+)`", cell)]
+    known = {name for names in RandomData().stage.positions.values() for name in names}
+    assert sorted(told) == sorted(known - set(COMMON))
+    assert MARKER in OPERATIONS and CARD_MARKER in OPERATIONS
 
 
 # -- numbers

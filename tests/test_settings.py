@@ -13,6 +13,7 @@ from server.core.units import Rate
 
 ROOT = Path(__file__).resolve().parents[1]
 MIB = 1024 * 1024
+DAY = 86400.0
 # The table of the contract; what depends on the machine or is unset by default is left open (...).
 CONTRACT: dict[str, dict[str, Any]] = {
     "server": {"host": "127.0.0.1", "port": 8080, "public_url": "", "jobs": True, "workers": 1, "trusted_proxies": (),
@@ -35,6 +36,8 @@ CONTRACT: dict[str, dict[str, Any]] = {
     "limits": {"enabled": True, "exempt": (), "signup": Rate(10, 3600), "login": Rate(10, 60),
                "login_failures": Rate(5, 900),
                "write": Rate(120, 60), "read": Rate(1200, 60), "sockets": 10},
+    "retention": {"events": 30 * DAY, "idempotency": DAY, "jobs": 7 * DAY, "imports": 30 * DAY, "audit": 365 * DAY},
+    "backup": {"folder": "", "every": DAY, "keep": 7},
     "cors": {"origins": ()},
     "sandbox": {"mode": "auto"},
 }
@@ -211,6 +214,17 @@ def test_when_the_mail_sink_is_used(given: dict[str, str], wanted: bool) -> None
     made = settings.load(ROOT / "config" / "server.cfg", {}, {
         (name.split(".")[0], name.split(".")[1]): value for name, value in given.items()})
     assert made.stand_in("mail") is wanted
+
+
+@pytest.mark.parametrize(("given", "wanted"), [
+    ({}, True), ({"randomdata.url": "https://random.example.org"}, False), ({"server.host": "0.0.0.0"}, False),
+    ({"randomdata.url": "https://random-data-api.com/"}, True), ({"sandbox.mode": "off"}, False),
+    ({"hunter.api_key": "k", "clearbit.api_secret": "k", "mail.url": "smtp://mail.example.org"}, True),
+    ({"sandbox.mode": "on", "server.host": "0.0.0.0", "randomdata.url": "https://random.example.org"}, True)])
+def test_when_the_stand_in_of_random_data_is_used(given: dict[str, str], wanted: bool) -> None:
+    made = settings.load(ROOT / "config" / "server.cfg", {}, {
+        (name.split(".")[0], name.split(".")[1]): value for name, value in given.items()})
+    assert made.stand_in("randomdata") is wanted
 
 
 def _with_database(folder: Path) -> settings.Settings:

@@ -138,7 +138,7 @@ async def test_each_says_in_a_line_of_its_own_where_its_stand_ins_are(place: Pla
     assert server.handle.stdout is not None
     lines = [(await server.handle.stdout.readline()).decode() for _ in range(3)]
     assert sorted(line.split(" at ")[0] for line in lines) == [
-        "Foyer is ready", *["Stand-ins are in use for Hunter, Clearbit and Mail"] * 2]
+        "Foyer is ready", *["Stand-ins are in use for Hunter, Clearbit, Randomdata and Mail"] * 2]
     assert await server.terminate() == 0
 
 

@@ -11,6 +11,7 @@ from server.accounts.correspondence import Correspondence
 from server.accounts.model import Accepted, ConfirmEmail, EmailStatus
 from server.accounts.queries import Account
 from server.accounts.verification import Judgement, Verification
+from server.audit.log import Actor, record
 from server.core.clock import iso
 from server.core.errors import FieldError, Problem
 from server.events import EventLog, EventType
@@ -77,7 +78,7 @@ class Confirmation:
         if refused is not None:
             raise refused
 
-    async def confirm(self, tx: Tx, token: str) -> None:
+    async def confirm(self, tx: Tx, token: str, address: str) -> None:
         """Takes a link; raises Problem 422 for one that is not good, 409 when the address is somebody else's by now."""
         link = await self._links.find(tx, "confirm", token)
         if link is None:
@@ -88,6 +89,7 @@ class Confirmation:
             raise bad_link()
         if link.email == account.email_wanted:
             await self._move(tx, account)
+            await record(tx, "email_changed", Actor(None, address), account.id)
         elif not await self.prove(tx, account, link):
             raise bad_link()
         await links.forget(tx, account.id, "confirm")
@@ -135,7 +137,7 @@ def routes(confirmation: Confirmation) -> list[Route]:
     """The declarations."""
     async def confirm(tx: Tx, call: Call, prepared: None) -> Answer:
         body: ConfirmEmail = call.body
-        await confirmation.confirm(tx, body.token)
+        await confirmation.confirm(tx, body.token, call.address)
         return Answer(status=204)
 
     async def resend(tx: Tx, call: Call, prepared: None) -> Answer:

@@ -11,6 +11,8 @@ from server.accounts import queries
 from server.accounts.gate import Gate
 from server.accounts.queries import Account
 from server.accounts.service import changed
+from server.audit import queries as audit
+from server.audit.log import Actor, record
 from server.core.clock import SECOND
 from server.jobs import Decision, Done, Job, Queue, Retry, RetryPolicy, queue
 from server.providers import answers
@@ -48,6 +50,8 @@ class Erasure:
         await self._elsewhere.erase_posts(tx, current.id, current.username)
         await self._elsewhere.erase_files(tx, current.id)
         await self._elsewhere.forget_mails(tx, current.id)
+        await record(tx, "member_left", Actor(current.id), current.id)
+        await audit.forget(tx, current.id)
         await answers.forget(tx, self._elsewhere.address_hash(current.email_key))
         await queue.delete_about(tx, self._elsewhere.jobs, str(current.id))
         await self._gate.end_after_commit(tx, await queries.delete_sessions(tx, current.id))

@@ -17,6 +17,7 @@ import msgspec
 from server.accounts import queries
 from server.accounts.model import Export, ExportedAnswer, ExportedJob, ExportHead, Me
 from server.accounts.queries import Account
+from server.audit import queries as audit
 from server.core.clock import iso, iso_or_none
 from server.enrichment.model import ExportedEnrichment
 from server.events import log as events
@@ -71,6 +72,7 @@ class Exporting:
             ("ledger", _numbered(elsewhere.ledger), OTHERS_AT_ONCE),
             ("files", _numbered(elsewhere.files), FILES_AT_ONCE),
             ("checks", _numbered(elsewhere.checks), FILES_AT_ONCE),
+            ("audit", _numbered(audit.exported), OTHERS_AT_ONCE),
             ("events", _events, OTHERS_AT_ONCE),
         )
 

@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from server.accounts import addresses, common_passwords
 from server.accounts.tokens import Grant
+from server.audit.model import ExportedAct
 from server.enrichment.model import Enrichment, ExportedEnrichment
 from server.events.routes import EventFrame
 from server.files.model import ExportedCheck, ExportedVersion
@@ -263,6 +264,7 @@ class Export(ExportHead):
     ledger: list[ExportedEntry]
     files: list[ExportedVersion]
     checks: list[ExportedCheck]
+    audit: list[ExportedAct]
     events: list[EventFrame]
 
 

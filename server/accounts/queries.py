@@ -50,6 +50,7 @@ SET_MAIL_CHECKS = "UPDATE users SET mail_checks = $2 WHERE id = $1"
 IS_CONFIRMED = "SELECT 1 FROM users WHERE id = $1 AND email_confirmed_at IS NOT NULL"
 UPDATE_EMAIL_STATUS = """
     UPDATE users SET email_status = $3 WHERE id = $1 AND email_key = $2 AND email_status = 'pending'"""
+ASK_OF_EMAIL_AGAIN = "UPDATE users SET email_status = 'pending' WHERE id = $1 AND email_status = 'unknown'"
 UPDATE_PASSWORD = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2"
 INSERT_SESSION = """
     INSERT INTO sessions (user_id, nonce, generation, issued_at, device, address, created_at, expires_at)
@@ -83,7 +84,8 @@ DELETE_USER = "DELETE FROM users WHERE id = $1"
 EXPORT_SESSIONS = """
     SELECT id, device, address, created_at, issued_at, expires_at, ended_at FROM sessions
     WHERE user_id = $1 AND id > $2 ORDER BY id LIMIT $3"""
-PRUNE_SESSIONS = "DELETE FROM sessions WHERE expires_at < $1"
+PRUNE_SESSIONS = """
+    DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +220,11 @@ async def set_email_status(tx: Tx, user_id: int, email_key: str, status: str) ->
     return await tx.run(UPDATE_EMAIL_STATUS, user_id, email_key, status) == 1
 
 
+async def ask_of_email_again(tx: Tx, user_id: int) -> None:
+    """Writes that a verdict on the address is wanted again, where there was none."""
+    await tx.run(ASK_OF_EMAIL_AGAIN, user_id)
+
+
 async def change_password(tx: Tx, user_id: int, old_hash: str, new_hash: str) -> bool:
     """Replaces the hash; False when it is not the old one any more."""
     return await tx.run(UPDATE_PASSWORD, user_id, old_hash, new_hash) == 1
@@ -279,9 +286,9 @@ async def signed_in_from(tx: Tx, user_id: int) -> list[str]:
     return [row["address"] for row in await tx.all(SIGNED_IN_FROM, user_id, tx.now - KNOWN_MS, KNOWN_MOST)]
 
 
-async def prune_sessions(tx: Tx) -> None:
-    """Forgets sessions that expired long ago."""
-    await tx.run(PRUNE_SESSIONS, tx.now - KNOWN_MS)
+async def prune_sessions(tx: Tx, most: int) -> int:
+    """Forgets sessions that expired long ago, at most so many; returns how many."""
+    return await tx.run(PRUNE_SESSIONS, tx.now - KNOWN_MS, most)
 
 
 def _public(row: Row) -> Profile:

@@ -10,6 +10,7 @@ from server.accounts.gate import Gate
 from server.accounts.model import Accepted, Forgot, Reset
 from server.accounts.passwords import Hasher
 from server.accounts.queries import Account
+from server.audit.log import Actor, record
 from server.core.clock import SECOND
 from server.jobs import Decision, Done, Job, Queue, RetryPolicy
 from server.mail import Link, Links, links
@@ -98,6 +99,7 @@ class Resetting:
         await links.forget(tx, account.id, "reset")
         await self._gate.end_after_commit(tx, await queries.end_other_sessions(tx, account.id, 0))
         await self._confirmation.prove(tx, account, link)
+        await record(tx, "password_reset", Actor(None, call.address), account.id)
         await self._confirmation.correspondence.password_changed(tx, account)
         return Answer(status=204)
 

@@ -18,6 +18,7 @@ from server.accounts.service import Wanted, taken, wrong_password
 from server.accounts.signing_in import LoggingIn
 from server.accounts.tokens import Grant
 from server.accounts.verification import Judgement
+from server.audit.log import Actor, count
 from server.core.errors import FieldError, Problem
 from server.storage import Tx
 from server.web import paging
@@ -92,7 +93,7 @@ class ChangingPassword:
         return account, await self._needs.hasher.hash(body.new)
 
     async def store(self, tx: Tx, call: Call, prepared: tuple[Account, str]) -> Answer:
-        await self._needs.accounts.change_password(tx, *prepared, call.me.session_id)
+        await self._needs.accounts.change_password(tx, *prepared, call.me.session_id, call.address)
         return Answer(status=204)
 
 
@@ -175,7 +176,7 @@ def routes(needs: Needs) -> list[Route]:
         return Answer(paging.newest_first("session", page, found))
 
     async def end_session(tx: Tx, call: Call, prepared: None) -> Answer:
-        if not await needs.accounts.end_session(tx, call.me.id, call.id):
+        if not await needs.accounts.end_listed_session(tx, Actor(call.me.id, call.address), call.id):
             raise Problem("not_found", "There is no such session of yours.")
         return Answer(status=204)
 
@@ -226,6 +227,8 @@ async def _proven(needs: Needs, call: Call, field: str, password: str) -> Accoun
     if account is None:
         raise unauthorized()
     if not await needs.hasher.verify(password, account.password_hash):
+        # Whoever has got hold of a token must not try passwords here unseen.
+        await needs.database.write(count, "login_failed", Actor(account.id, call.address), account.id)
         raise wrong_password(field)
     return account
 

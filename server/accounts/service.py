@@ -16,6 +16,7 @@ from server.accounts.model import ChangeMe, Joined, Me, ReferralOutcome, SignedI
 from server.accounts.queries import Account, NewUser
 from server.accounts.tokens import Grant, Tokens, parse_refresh
 from server.accounts.verification import Judgement, Verification
+from server.audit.log import Actor, record
 from server.core.clock import SECOND
 from server.core.errors import FieldError, Problem
 from server.enrichment.model import Enrichment
@@ -110,7 +111,11 @@ class Accounts:
         if self._confirmation.to_sign_in and not current.confirmed:
             await self._confirmation.correspondence.confirm(tx, current)
             return unconfirmed()
-        return await self._signed_in(tx, account.id, visitor)
+        signed_in = await self._signed_in(tx, account.id, visitor)
+        if signed_in.user.role == "admin":  # of everybody else the sessions tell, and they are many
+            await record(tx, "signed_in", Actor(account.id, visitor.address), account.id,
+                         _session(signed_in.grant.session_id))
+        return signed_in
 
     async def refresh(self, tx: Tx, token: str, visitor: Visitor) -> Grant | Problem:
         """The next pair; the same one again within 30 s; later the session ends, because two have the token."""
@@ -127,6 +132,7 @@ class Accounts:
         if generation == grant.generation - 1 and tx.now - grant.issued_at <= REPEAT_MS:
             return grant
         await self.end_session(tx, grant.user_id, session_id)
+        await record(tx, "token_reused", Actor(None, visitor.address), grant.user_id, _session(session_id))
         return Problem("token_reused", "The session has ended; sign in again.")
 
     async def end_session(self, tx: Tx, user_id: int, session_id: int) -> bool:
@@ -136,13 +142,22 @@ class Accounts:
             await self._gate.end_after_commit(tx, [session_id])
         return ended
 
-    async def change_password(self, tx: Tx, account: Account, new_hash: str, kept_session: int) -> None:
+    async def end_listed_session(self, tx: Tx, owner: Actor, session_id: int) -> bool:
+        """Like `end_session`, for one that the member has picked out of the list of them."""
+        assert owner.id is not None
+        ended = await self.end_session(tx, owner.id, session_id)
+        if ended:
+            await record(tx, "session_ended", owner, owner.id, _session(session_id))
+        return ended
+
+    async def change_password(self, tx: Tx, account: Account, new_hash: str, kept_session: int, address: str) -> None:
         """Writes the new hash and ends all other sessions."""
         await tx.lock(member_lock(account.id))
         if not await queries.change_password(tx, account.id, account.password_hash, new_hash):
             raise await changed(tx, account)
         await self._gate.end_after_commit(tx, await queries.end_other_sessions(tx, account.id, kept_session))
         await links.forget(tx, account.id, "reset")
+        await record(tx, "password_changed", Actor(account.id, address), account.id)
         await self._confirmation.correspondence.password_changed(tx, account)
 
     async def change_me(self, tx: Tx, user_id: int, body: ChangeMe, wanted: Wanted | None) -> Me:
@@ -165,6 +180,10 @@ class Accounts:
             raise Outdated
         else:
             await self._confirmation.want(tx, account, wanted.address, wanted.judgement)
+
+
+def _session(session_id: int) -> str:
+    return f"session {session_id}"
 
 
 def _in_generation(grant: Grant, generation: int) -> Grant:

@@ -11,6 +11,7 @@ from server.accounts.model import Login
 from server.accounts.needs import Needs, visitor
 from server.accounts.queries import Account
 from server.accounts.service import bad_credentials
+from server.audit.log import Actor, count, record
 from server.core.errors import Problem
 from server.core.units import Rate
 from server.storage import Tx
@@ -34,14 +35,23 @@ class LoggingIn:
         subject = str(account.id) if account else f"unknown {body.username.casefold()}"
         here = f"{subject} {subject_of(call.address)}"
         if self._needs.limiter.is_exempt(call.address):
-            return await self._prove(body, account)
+            return await self._prove(call, account)
         # One after the other, else honest ones at once would use up what is there for failures.
-        async with self._turns.setdefault(here, asyncio.Lock()), self._counted_as_failure(call, account, subject, here):
-            return await self._prove(body, account)
+        try:
+            async with (self._turns.setdefault(here, asyncio.Lock()),
+                        self._counted_as_failure(call, account, subject, here)):
+                return await self._prove(call, account)
+        except Problem as problem:
+            if problem.code == "rate_limited":
+                await self._needs.database.write(self._blocked, call, account, subject)
+            raise
 
-    async def _prove(self, body: Login, account: Account | None) -> tuple[Account, str | None]:
+    async def _prove(self, call: Call, account: Account | None) -> tuple[Account, str | None]:
+        body: Login = call.body
         right = await self._needs.hasher.verify(body.password, account.password_hash if account else None)
         if account is None or not right:
+            # The same for a name that is nobody's: neither the time nor the audit tells which names there are.
+            await self._needs.database.write(count, "login_failed", Actor(None, call.address), _id(account))
             raise bad_credentials()
         outdated = self._needs.hasher.outdated(account.password_hash)
         return account, await self._needs.hasher.hash(body.password) if outdated else None
@@ -81,6 +91,12 @@ class LoggingIn:
             return False
         return True
 
+    async def _blocked(self, tx: Tx, call: Call, account: Account | None, subject: str) -> None:
+        """Writes it down, once for as long as failures count, however often and from wherever somebody tries it."""
+        once = Allowance("login_blocked", Rate(1, self._needs.login_failures.seconds), subject)
+        if await self._needs.allowances.take_in(tx, once) is None:
+            await record(tx, "login_blocked", Actor(None, call.address), _id(account))
+
     async def _is_known(self, account: Account, address: str) -> bool:
         known = await self._needs.database.read(queries.signed_in_from, account.id)
         return subject_of(address) in map(subject_of, known)
@@ -90,6 +106,10 @@ class LoggingIn:
         if isinstance(signed_in, Problem):
             return signed_in
         return Answer(signed_in, about=signed_in.grant.user_id)
+
+
+def _id(account: Account | None) -> int | None:
+    return account.id if account else None
 
 
 async def _find(tx: Tx, name: str) -> Account | None:

@@ -164,3 +164,11 @@ class VerifyJob:
         account = await queries.account(tx, int(job.key))
         if account is not None:
             await self._end(tx, account, "unknown")
+
+    async def reopen(self, tx: Tx, key: str) -> None:
+        """Only an address of which nothing is known is asked about again, and never one whose owner does not want it.
+        """
+        await tx.lock(member_lock(int(key)))
+        account = await queries.account(tx, int(key))
+        if account is not None and not await answers.claimed(tx, self._address_hash(account.email_key)):
+            await queries.ask_of_email_again(tx, account.id)

@@ -120,3 +120,10 @@ class EnrichJob:
 
     async def give_up(self, tx: Tx, job: Job, error: str) -> None:
         await self._enricher.end(tx, int(job.key), "failed")
+
+    async def reopen(self, tx: Tx, key: str) -> None:
+        """It counts as another request, which ends with an `enriched` of its own."""
+        await tx.lock(member_lock(int(key)))
+        subject = await queries.subject(tx, int(key))
+        if subject is not None and subject.status not in ("queued", "running"):
+            await queries.request_again(tx, subject.user_id)

@@ -9,10 +9,10 @@ from server.core.clock import DAY, iso
 from server.events.nudges import Nudges
 from server.storage import Tx
 
-KEPT_MS = 30 * DAY  # how long an event waits to be acknowledged
 ACKED_MS = DAY  # an acknowledged one stays a little for the member's other devices
 MOST_WAITING = 1000  # above this many only `post_liked` is dropped, oldest first
 PRUNED_AT_ONCE = 500  # members
+EVENTS_EACH = 40  # that are looked at for each of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +144,17 @@ async def acknowledge(tx: Tx, user_id: int, seq: int) -> None:
         await _forget(tx, user_id, seq)
 
 
-async def _forget(tx: Tx, user_id: int, seq: int) -> None:
+async def _forget(tx: Tx, user_id: int, seq: int) -> int:
     deleted = await tx.run(PRUNE, user_id, seq)
     await tx.run(RAISE_FLOOR, user_id, seq, deleted)
+    return deleted
 
 
-async def prune(tx: Tx, most: int = PRUNED_AT_ONCE) -> int:
-    """Deletes what nobody needs any more, for at most so many members; returns for how many."""
-    due = await tx.all(FIND_PRUNABLE, tx.now - ACKED_MS, tx.now - KEPT_MS, most)
-    for row in due:
-        await _forget(tx, row["user_id"], row["seq"])
-    return len(due)
+async def prune(tx: Tx, before: int, most: int = PRUNED_AT_ONCE) -> int:
+    """Deletes what nobody needs any more, acknowledged or from `before`, for at most so many members.
+
+    Returns for how many, or for how many it was as much work: with `most` of them there may be more to delete.
+    """
+    due = await tx.all(FIND_PRUNABLE, tx.now - ACKED_MS, before, most)
+    deleted = sum([await _forget(tx, row["user_id"], row["seq"]) for row in due])
+    return max(len(due), deleted // EVENTS_EACH)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from server.storage import Tx
 
@@ -90,3 +90,11 @@ class Handler(Protocol):
 
     async def give_up(self, tx: Tx, job: Job, error: str) -> None:
         """Writes what must stand when the last attempt ended in an unexpected error."""
+
+
+@runtime_checkable
+class Reopens(Protocol):
+    """A handler whose `load` finds nothing left to do once a job has failed, unless what it is about is open again."""
+
+    async def reopen(self, tx: Tx, key: str) -> None:
+        """An administrator has a failed job with this key tried again, in this transaction."""

@@ -38,10 +38,11 @@ RELEASE = """
     UPDATE jobs SET state = 'ready', attempts = attempts - 1, lease_until = NULL, worker = NULL
     WHERE state = 'running' AND worker = $1"""
 COUNT_ATTEMPT = "UPDATE jobs SET attempts = $2 WHERE id = $1 AND state = 'ready' AND attempts = $2 - 1 RETURNING id"
-INSERT_SCHEDULE = """
-    INSERT INTO schedules (name, every_ms, next_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING"""
-ADVANCE_SCHEDULES = "UPDATE schedules SET next_at = $1 + every_ms WHERE next_at <= $1 RETURNING name"
-PRUNE_JOBS = "DELETE FROM jobs WHERE finished_at < $1"
+OPEN_JOB = "SELECT id FROM jobs WHERE kind = $1 AND key = $2 AND state IN ('ready', 'running')"
+PULL_JOB = "UPDATE jobs SET run_at = $3 WHERE kind = $1 AND key = $2 AND state = 'ready' AND run_at > $3"
+TAKE_BACK = "DELETE FROM jobs WHERE kind = $1 AND key = $2 AND state = 'ready' AND run_at > $3"
+PRUNE_JOBS = """
+    DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE finished_at < $1 ORDER BY finished_at LIMIT $2)"""
 DELETE_JOBS = "DELETE FROM jobs WHERE key = $1 AND kind = $2 AND state <> 'running'"
 LIST_JOBS = """
     SELECT kind, state, attempts, last_error, request_id, created_at, run_at, finished_at FROM jobs
@@ -64,18 +65,29 @@ class Queue:
         """Adds a job in the caller's transaction; False when one of that kind and key is open already."""
         added = await tx.run(INSERT_JOB, kind, key, tx.now if run_at is None else run_at, request_id.get(), tx.now)
         if added:
-            tx.after_commit(self._wake_all)
+            self.look_again(tx)
         return bool(added)
+
+    async def bring_forward(self, tx: Tx, kind: str, key: str, run_at: int) -> None:
+        """Sees to it that a job is open which runs at that time at the latest, if it does not run already."""
+        # First a look: an insert beside one that is being finished waits for that, and may hold what it needs.
+        if await tx.value(OPEN_JOB, kind, key) is None:
+            await self.enqueue(tx, kind, key, run_at)
+        elif await tx.run(PULL_JOB, kind, key, run_at):
+            self.look_again(tx)
+
+    async def take_back(self, tx: Tx, kind: str, key: str) -> None:
+        """Forgets the open job if its time has not come yet."""
+        await tx.run(TAKE_BACK, kind, key, tx.now)
+
+    def look_again(self, tx: Tx) -> None:
+        """Wakes the workers once the transaction is durable."""
+        tx.after_commit(self._wake_all)
 
     def _wake_all(self) -> None:
         self.wake()
         if self.elsewhere is not None:
             self.elsewhere()
-
-    async def advance_schedules(self, tx: Tx) -> None:
-        """Enqueues what is due by the clock."""
-        for row in await tx.all(ADVANCE_SCHEDULES, tx.now):
-            await self.enqueue(tx, row["name"], "")
 
 
 async def claim(tx: Tx, worker: str, room: Mapping[str, int]) -> list[Job]:
@@ -138,14 +150,9 @@ async def free(tx: Tx, everything: bool) -> None:
         await tx.run(FREE_EXPIRED, tx.now)
 
 
-async def schedule(tx: Tx, name: str, every_ms: int) -> None:
-    """Makes sure that the schedule exists; one that does is left as it is."""
-    await tx.run(INSERT_SCHEDULE, name, every_ms, tx.now + every_ms)
-
-
-async def prune(tx: Tx, before: int) -> None:
-    """Forgets what ended before."""
-    await tx.run(PRUNE_JOBS, before)
+async def prune(tx: Tx, before: int, most: int) -> int:
+    """Forgets jobs that ended before, at most so many; returns how many."""
+    return await tx.run(PRUNE_JOBS, before, most)
 
 
 async def counts(tx: Tx) -> dict[tuple[str, str], int]:

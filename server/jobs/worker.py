@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from server.core.clock import SECOND
 from server.core.errors import Problem
-from server.jobs import queue
+from server.jobs import queue, schedules
 from server.jobs.model import Decision, Done, Failed, Handler, Job, Retry
 from server.jobs.queue import Queue
 from server.storage import Database, Tx
@@ -35,14 +36,16 @@ class LoadFailed(Exception):
 class Worker:
     """The background work of this process."""
 
-    def __init__(self, database: Database, work: Queue, handlers: Sequence[Handler]) -> None:
-        self._database, self._queue = database, work
+    def __init__(self, database: Database, work: Queue, handlers: Sequence[Handler],
+                 chance: Callable[[], float] = random.random) -> None:
+        self._database, self._queue, self._chance = database, work, chance
         self._handlers = {handler.kind: handler for handler in handlers}
         self._name = secrets.token_hex(6)
         self._running: dict[int, tuple[Job, asyncio.Task[None]]] = {}
         self._woken = asyncio.Event()
         self._loops: list[asyncio.Task[None]] = []
         self._claiming: asyncio.Future[Any] | None = None
+        self._latest: int | None = None  # the newest time that was seen
 
     async def start(self, alone: bool) -> None:
         """Begins. `alone`: no other process can be working, so what was running at a crash runs again at once."""
@@ -112,6 +115,7 @@ class Worker:
         self._woken.clear()
         self._claiming = asyncio.ensure_future(self._database.write(self._claim, self._room()))
         claimed, due, now = await asyncio.shield(self._claiming)
+        self._latest = now
         for job, loaded in claimed:
             task = asyncio.create_task(self._run(job, loaded))
             self._running[job.id] = (job, task)
@@ -130,7 +134,9 @@ class Worker:
         self._woken.set()
 
     async def _claim(self, tx: Tx, room: dict[str, int]) -> tuple[list[tuple[Job, Any]], int | None, int]:
-        await self._queue.advance_schedules(tx)
+        # Seen by this process itself: what looks like it may also be the clock of another one that goes ahead.
+        jumped = self._latest is None or tx.now < self._latest
+        scheduled = await schedules.advance(tx, self._queue, jumped, self._chance)
         claimed = []
         for job in await queue.claim(tx, self._name, room):
             loaded = await self._load(tx, job)
@@ -140,7 +146,8 @@ class Worker:
                 claimed.append((job, loaded))
         taken = {kind: sum(job.kind == kind for job, _ in claimed) for kind in room}
         free = [kind for kind in room if room[kind] > taken[kind]]
-        return claimed, await queue.next_due(tx, free), tx.now
+        times = [time for time in (scheduled, await queue.next_due(tx, free)) if time is not None]
+        return claimed, min(times, default=None), tx.now
 
     async def _load(self, tx: Tx, job: Job) -> Any:
         try:

@@ -59,3 +59,6 @@ class SendJob:
 
     async def give_up(self, tx: Tx, job: Job, error: str) -> None:
         await queries.end(tx, int(job.key), "failed", error)
+
+    async def reopen(self, tx: Tx, key: str) -> None:
+        await queries.reopen(tx, int(key))

@@ -26,7 +26,8 @@ INSERT_LINK = """
 FIND_LINK = "SELECT id, user_id, email FROM links WHERE hash = $1 AND purpose = $2 AND expires_at > $3"
 USE_LINK = "DELETE FROM links WHERE id = $1 RETURNING id"
 DELETE_LINKS = "DELETE FROM links WHERE user_id = $1 AND purpose = $2"
-PRUNE_LINKS = "DELETE FROM links WHERE expires_at < $1"
+PRUNE_LINKS = """
+    DELETE FROM links WHERE id IN (SELECT id FROM links WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)"""
 
 
 class Link(NamedTuple):
@@ -76,9 +77,9 @@ async def forget(tx: Tx, user_id: int, purpose: Purpose) -> None:
     await tx.run(DELETE_LINKS, user_id, purpose)
 
 
-async def prune(tx: Tx) -> None:
-    """Forgets links that have expired."""
-    await tx.run(PRUNE_LINKS, tx.now)
+async def prune(tx: Tx, most: int) -> int:
+    """Forgets links that have expired, at most so many; returns how many."""
+    return await tx.run(PRUNE_LINKS, tx.now, most)
 
 
 def _link(row: Row) -> Link:

@@ -5,8 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from server.web.fields import Line254
-from server.web.paging import Page
+from server.web.windows import Search
 
 Status = Literal["queued", "sent", "failed", "not_configured"]
 
@@ -45,8 +44,7 @@ class ExportedMail(msgspec.Struct):
     sent_at: str | None
 
 
-class Mails(Page, forbid_unknown_fields=True):
-    """Which mails, newest first: all, those to the address `q`, or those of a status."""
+class Mails(Search, forbid_unknown_fields=True):
+    """Which mails, newest first: all, or those of a status."""
 
-    q: Line254 | None = None
     status: Status | None = None

@@ -9,6 +9,8 @@ import msgspec
 from server.core.clock import DAY, iso, iso_or_none
 from server.mail.model import ExportedMail, Status
 from server.storage import Row, Tx
+from server.web import windows
+from server.web.windows import Window, pattern
 
 KIND = "send_mail"
 KEPT_MS = 30 * DAY
@@ -23,8 +25,19 @@ _MAIL = """
 READ_MAIL = _MAIL + "WHERE m.id = $1"
 LIST_NEWEST = _MAIL + "WHERE m.id < $1 ORDER BY m.id DESC LIMIT $2"
 LIST_OF_STATUS = _MAIL + "WHERE m.status = $3 AND m.id < $1 ORDER BY m.id DESC LIMIT $2"
+IS_WRITTEN_TO = "SELECT 1 FROM mails WHERE recipient = $1 LIMIT 1"
 LIST_TO = _MAIL + "WHERE m.recipient = $3 AND m.id < $1 ORDER BY m.id DESC LIMIT $2"
+LIST_TO_OF_STATUS = _MAIL + "WHERE m.recipient = $3 AND m.status = $4 AND m.id < $1 ORDER BY m.id DESC LIMIT $2"
+_HOLDS = "(lower(m.recipient) LIKE $4 ESCAPE '!' OR lower(m.letter) LIKE $4 ESCAPE '!') ORDER BY m.id DESC LIMIT $3"
+WINDOW_OF_ALL = """
+    SELECT min(id), count(*) FROM (SELECT id FROM mails WHERE id < $1 ORDER BY id DESC LIMIT $2) AS looked"""
+WINDOW_OF_STATUS = """
+    SELECT min(id), count(*) FROM (
+        SELECT id FROM mails WHERE status = $3 AND id < $1 ORDER BY id DESC LIMIT $2) AS looked"""
+SEARCH_ALL = _MAIL + "WHERE m.id < $1 AND m.id >= $2 AND " + _HOLDS
+SEARCH_STATUS = _MAIL + "WHERE m.status = $5 AND m.id < $1 AND m.id >= $2 AND " + _HOLDS
 END_MAIL = "UPDATE mails SET status = $2, reason = $3, sent_at = $4 WHERE id = $1"
+REOPEN_MAIL = "UPDATE mails SET status = 'queued' WHERE id = $1 AND status = 'failed'"
 NOTE_REASON = "UPDATE mails SET reason = $2 WHERE id = $1"
 EXPORT_MAILS = """
     SELECT id, letter, recipient, status, reason, created_at, sent_at FROM mails
@@ -32,7 +45,9 @@ EXPORT_MAILS = """
 DELETE_JOBS_OF_MAILS = """
     DELETE FROM jobs WHERE kind = 'send_mail' AND state <> 'running'
         AND key IN (SELECT CAST(id AS TEXT) FROM mails WHERE user_id = $1)"""
-PRUNE_MAILS = "DELETE FROM mails WHERE created_at < $1 AND status <> 'queued'"
+PRUNE_MAILS = """
+    DELETE FROM mails WHERE id IN (
+        SELECT id FROM mails WHERE created_at < $1 AND status <> 'queued' ORDER BY created_at LIMIT $2)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +80,38 @@ async def read(tx: Tx, mail_id: int) -> Stored | None:
     return None if row is None else _stored(row, tx.now)
 
 
-async def newest(tx: Tx, status: Status | None, recipient: str | None, before: int, limit: int) -> list[Stored]:
-    """Mails, newest first; of one status or to one address, when given."""
-    if recipient is not None:
-        rows = await tx.all(LIST_TO, before, limit, recipient)
-    elif status is not None:
+async def newest(tx: Tx, status: Status | None, before: int, limit: int) -> list[Stored]:
+    """Mails, newest first; of one status, when it is given."""
+    if status is not None:
         rows = await tx.all(LIST_OF_STATUS, before, limit, status)
     else:
         rows = await tx.all(LIST_NEWEST, before, limit)
     return [_stored(row, tx.now) for row in rows]
+
+
+async def is_written_to(tx: Tx, recipient: str) -> bool:
+    """Whether there are mails to this very address."""
+    return await tx.value(IS_WRITTEN_TO, recipient) is not None
+
+
+async def newest_to(tx: Tx, status: Status | None, recipient: str, before: int, limit: int) -> list[Stored]:
+    """Mails to this very address, newest first; of one status, when it is given."""
+    if status is not None:
+        rows = await tx.all(LIST_TO_OF_STATUS, before, limit, recipient, status)
+    else:
+        rows = await tx.all(LIST_TO, before, limit, recipient)
+    return [_stored(row, tx.now) for row in rows]
+
+
+async def with_part(tx: Tx, status: Status | None, part: str, before: int, limit: int) -> tuple[list[Stored], Window]:
+    """Mails whose recipient or letter holds this, of one status when it is given, and where was looked for them."""
+    if status is not None:
+        looked = windows.window(await tx.one(WINDOW_OF_STATUS, before, windows.SIZE, status), before)
+        rows = await tx.all(SEARCH_STATUS, before, looked.first, limit, pattern(part), status)
+    else:
+        looked = windows.window(await tx.one(WINDOW_OF_ALL, before, windows.SIZE), before)
+        rows = await tx.all(SEARCH_ALL, before, looked.first, limit, pattern(part))
+    return [_stored(row, tx.now) for row in rows], looked
 
 
 def _stored(row: Row, now: int) -> Stored:
@@ -86,6 +124,11 @@ def _stored(row: Row, now: int) -> Stored:
 async def end(tx: Tx, mail_id: int, status: Status, reason: str | None = None) -> None:
     """Writes what became of the mail."""
     await tx.run(END_MAIL, mail_id, status, reason, tx.now if status == "sent" else None)
+
+
+async def reopen(tx: Tx, mail_id: int) -> None:
+    """Writes that a mail which failed is to be sent after all."""
+    await tx.run(REOPEN_MAIL, mail_id)
 
 
 async def note(tx: Tx, mail_id: int, reason: str) -> None:
@@ -105,6 +148,6 @@ async def delete_jobs(tx: Tx, user_id: int) -> None:
     await tx.run(DELETE_JOBS_OF_MAILS, user_id)
 
 
-async def prune(tx: Tx) -> None:
-    """Forgets mails that ended a month ago."""
-    await tx.run(PRUNE_MAILS, tx.now - KEPT_MS)
+async def prune(tx: Tx, most: int) -> int:
+    """Forgets mails that ended a month ago, at most so many; returns how many."""
+    return await tx.run(PRUNE_MAILS, tx.now - KEPT_MS, most)

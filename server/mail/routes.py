@@ -1,18 +1,17 @@
 """What an administrator sees of the mails."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from server.core.clock import iso, iso_or_none
-from server.core.errors import FieldError, Problem
+from server.core.errors import Problem
 from server.mail import letters, queries
 from server.mail.links import Links
 from server.mail.model import Mail, Mails, WholeMail
 from server.mail.queries import Stored
 from server.storage import Tx
-from server.web import paging
-from server.web.bodies import invalid
+from server.web import paging, windows
 from server.web.route import Answer, Call, Route
 
 HIDDEN = "(the link is not shown)"
@@ -26,16 +25,24 @@ class Reading:
 
     async def all(self, tx: Tx, call: Call) -> Answer:
         query: Mails = call.query
-        if query.q is not None and query.status is not None:
-            raise invalid([FieldError("status", "not_both", "cannot be given together with q")])
-        found = await queries.newest(tx, query.status, query.q, paging.before("mail", query), query.limit + 1)
-        return Answer(paging.newest_first("mail", query, [Mail(**self._shown(mail)) for mail in found]))
+        before = paging.before("mail", query)
+        if query.q is None:
+            found = await queries.newest(tx, query.status, before, query.limit + 1)
+            return Answer(paging.newest_first("mail", query, self._mails(found)))
+        if await queries.is_written_to(tx, query.q):  # an index finds all of these, however old they are
+            found = await queries.newest_to(tx, query.status, query.q, before, query.limit + 1)
+            return Answer(paging.newest_first("mail", query, self._mails(found)))
+        found, looked = await queries.with_part(tx, query.status, query.q, before, query.limit + 1)
+        return Answer(windows.listing("mail", query.limit, self._mails(found), looked))
 
     async def one(self, tx: Tx, call: Call) -> Answer:
         mail = await queries.read(tx, call.id)
         if mail is None:
             raise Problem("not_found", "There is no such mail.")
         return Answer(WholeMail(**self._shown(mail), message_id=mail.message_id, text=self._text(mail)))
+
+    def _mails(self, found: Sequence[Stored]) -> list[Mail]:
+        return [Mail(**self._shown(mail)) for mail in found]
 
     def _shown(self, mail: Stored) -> dict[str, Any]:
         return {"id": mail.id, "user_id": mail.user_id, "letter": mail.letter, "recipient": mail.recipient,
@@ -53,7 +60,7 @@ def routes(links: Links, house: Callable[[], str], configured: bool) -> list[Rou
     """The declarations. `configured`: whether there is a mail server."""
     reading = Reading(links, house, configured)
     return [
-        Route("GET", "/api/admin/mails", "The mails, newest first; to the address `q`, or of a status", "admin", Mail,
+        Route("GET", "/api/admin/mails", "The mails, newest first; of one status, when it is given", "admin", Mail,
               query=Mails, listing=True, problems=("bad_cursor",), load=reading.all),
         Route("GET", "/api/admin/mails/{id}", "A mail with its text; its link is shown only while no mail server is "
               "configured", "admin", WholeMail, problems=("not_found",), load=reading.one),

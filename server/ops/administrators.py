@@ -15,6 +15,7 @@ from server.accounts.model import Role, SignUp
 from server.accounts.passwords import Hasher
 from server.accounts.queries import NewUser
 from server.accounts.service import PROFILE, referral_code
+from server.audit.log import NOBODY, record
 from server.core.errors import CommandFailed, ConfigError, Problem
 from server.enrichment import queries as enrichment
 from server.settings import Settings
@@ -27,10 +28,12 @@ from server.web import bodies
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that look like another
 TAKEN = {"username_taken": "there is a member {} already: run.py admin promote makes them an administrator",
          "email_taken": "the address {} belongs to a member already"}
+HERE = {"by": "command line"}  # what the audit says of who did it
 
 # Whoever can run this vouches for the address, so that a sign-in that asks for a confirmed one works at once.
 MAKE_ADMINISTRATOR = "UPDATE users SET role = 'admin', email_confirmed_at = $2 WHERE id = $1"
-CHANGE_ROLE = "UPDATE users SET role = $2 WHERE username_key = $1 RETURNING username"
+FIND_MEMBER = "SELECT id, username, role FROM users WHERE username_key = $1 /* postgres: FOR UPDATE */"
+CHANGE_ROLE = "UPDATE users SET role = $2 WHERE id = $1"
 COUNT_ADMINISTRATORS = "SELECT count(*) FROM users WHERE role = 'admin' AND suspended_at IS NULL"
 
 
@@ -100,6 +103,7 @@ async def _create(tx: Tx, body: SignUp, password_hash: str) -> None:
                             if code else "the new referral code is taken: try again")
     await tx.run(MAKE_ADMINISTRATOR, user_id, tx.now)
     await enrichment.insert_unasked(tx, user_id)
+    await record(tx, "administrator_created", NOBODY, user_id, **HERE)
 
 
 def change_role(settings: Settings, username: str, role: Role) -> Changed:
@@ -108,7 +112,10 @@ def change_role(settings: Settings, username: str, role: Role) -> Changed:
 
 
 async def _change_role(tx: Tx, username: str, role: Role) -> Changed:
-    known = await tx.value(CHANGE_ROLE, accounts.name_key(username), role)
-    if known is None:
+    row = await tx.one(FIND_MEMBER, accounts.name_key(username))
+    if row is None:
         raise CommandFailed(f"there is no member {username}")
-    return Changed(known, await tx.value(COUNT_ADMINISTRATORS))
+    if row["role"] != role:
+        await tx.run(CHANGE_ROLE, row["id"], role)
+        await record(tx, "member_promoted" if role == "admin" else "member_demoted", NOBODY, row["id"], **HERE)
+    return Changed(row["username"], await tx.value(COUNT_ADMINISTRATORS))

@@ -176,6 +176,61 @@ INVARIANTS: tuple[tuple[str, str], ...] = (
             AND CASE WHEN c.status IN ('pending', 'running') THEN 0 ELSE 1 END <> (
                 SELECT count(*) FROM events e WHERE e.user_id = c.user_id AND e.type = 'file_checked'
                     AND json_extract(e.data, '$.check_id') = c.id)"""),
+    ("the audit holds something personal of a member who is gone", """
+        SELECT 'entry ' || e.id AS what FROM audit e
+        WHERE (e.address IS NOT NULL OR e.request_id IS NOT NULL OR e.details <> '{}')
+            AND (e.actor_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = e.actor_id)
+                OR e.member_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = e.member_id))"""),
+    ("an imported address or card is linked without a rule, has a rule without a link, or is linked with nobody", """
+        SELECT found.what FROM (
+            SELECT 'address ' || id AS what, person_id, link_rule FROM addresses
+            UNION ALL SELECT 'card ' || id, person_id, link_rule FROM cards) AS found
+        WHERE (found.person_id IS NULL) <> (found.link_rule IS NULL)
+            OR found.person_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM people p WHERE p.id = found.person_id)"""),
+    ("what a person's own record carries has a uid, or something else has none", """
+        SELECT 'address ' || id AS what FROM addresses WHERE (uid IS NULL) <> (coalesce(link_rule, '') = 'embedded')
+        UNION ALL SELECT 'card ' || id FROM cards WHERE (uid IS NULL) <> (coalesce(link_rule, '') = 'embedded')"""),
+    ("half a place, or a card that is kept otherwise than by its last four digits and a fingerprint", """
+        SELECT 'address ' || id AS what FROM addresses WHERE (latitude IS NULL) <> (longitude IS NULL)
+        UNION ALL SELECT 'card ' || id FROM cards WHERE length(last4) <> 4 OR length(fingerprint) <> 32"""),
+    ("a person waits who has been given one, or does not wait who has not", """
+        SELECT 'person ' || p.id || ', address' AS what FROM people p
+        WHERE (p.waits_for_address = 0) <> EXISTS (
+            SELECT 1 FROM addresses a WHERE a.person_id = p.id AND a.link_rule <> 'embedded')
+        UNION ALL SELECT 'person ' || p.id || ', card' FROM people p
+        WHERE (p.waits_for_card = 0) <> EXISTS (
+            SELECT 1 FROM cards c WHERE c.person_id = p.id AND c.link_rule <> 'embedded')"""),
+    # Each run of an import brings together what waits for each other; only the deletion of a person parts some again.
+    ("something waits for a person while somebody waits for it, and no deletion has left it", """
+        SELECT 'addresses' AS what
+        WHERE EXISTS (SELECT 1 FROM people WHERE waits_for_address = 1)
+            AND (SELECT count(*) FROM addresses WHERE person_id IS NULL)
+                > coalesce((SELECT n FROM tallies WHERE name = 'addresses freed'), 0)
+        UNION ALL SELECT 'cards'
+        WHERE EXISTS (SELECT 1 FROM people WHERE waits_for_card = 1)
+            AND (SELECT count(*) FROM cards WHERE person_id IS NULL)
+                > coalesce((SELECT n FROM tallies WHERE name = 'cards freed'), 0)"""),
+    ("a tally of people, addresses or cards is not their number", """
+        SELECT counted.name AS what FROM (
+            SELECT 'people' AS name, count(*) AS n FROM people
+            UNION ALL SELECT 'addresses', count(*) FROM addresses WHERE uid IS NOT NULL
+            UNION ALL SELECT 'cards', count(*) FROM cards WHERE uid IS NOT NULL
+            UNION ALL SELECT 'addresses ' || coalesce(link_rule, 'unlinked'), count(*) FROM addresses GROUP BY link_rule
+            UNION ALL SELECT 'cards ' || coalesce(link_rule, 'unlinked'), count(*) FROM cards GROUP BY link_rule
+            UNION ALL SELECT name, -n FROM tallies
+            WHERE (name = 'people' OR name LIKE 'addresses%' OR name LIKE 'cards%') AND name NOT LIKE '% freed'
+        ) AS counted
+        GROUP BY counted.name HAVING sum(counted.n) <> 0"""),
+    ("a person who cannot be found by their names", """
+        SELECT 'person ' || p.id AS what FROM people p
+        WHERE (SELECT count(*) FROM person_words w WHERE w.person_id = p.id)
+            <> CASE WHEN p.username IS NULL THEN 2 ELSE 3 END"""),
+    ("an import is under way without a job that ends it, or over without a time, or failed without a reason", """
+        SELECT 'run ' || r.id AS what FROM import_runs r
+        WHERE (r.status = 'running') <> (r.finished_at IS NULL) OR (r.status = 'failed') <> (r.error IS NOT NULL)
+            OR r.status = 'running' AND NOT EXISTS (
+                SELECT 1 FROM jobs j WHERE j.kind = 'import' AND j.key = r.schedule AND j.state IN ('ready', 'running'))
+        """),
 )
 MOST_SHOWN = 20
 

@@ -43,12 +43,14 @@ def home(stand_ins: Iterable[str]) -> str:
 background, and told to them over one WebSocket the moment it is known. That message is never lost: not in a crash, not
 on a reconnect.</p>
 <p><a href="/signup">Sign up</a>, <a href="/login">sign in</a>, or choose <a href="/reset">a new password</a>.
-<a href="/files">Your files</a> are checked by flake8.</p>
+Members have <a href="/feed">a feed</a>, <a href="/files">files</a> that are checked by flake8,
+<a href="/referrals">referrals</a> and <a href="/people">people</a> who are imported on schedule. Administrators have
+<a href="/admin">a page of their own</a>.</p>
 {told}
 <ul>
 <li><a href="/docs">The API, readable</a> (and as <a href="/api/openapi.json">OpenAPI 3.1</a>,
 the socket as <a href="/api/asyncapi.json">AsyncAPI 3.0</a>)</li>
-<li><a href="/api/posts">The feed</a>, as JSON</li>
+<li><a href="/api/posts">The feed as JSON</a></li>
 <li><a href="/readyz">How this server is</a></li>
 </ul>""")
 
@@ -150,6 +152,7 @@ def add_to(app: web.Application, document: dict[str, Any], stand_ins: Iterable[s
     app.router.add_get("/", handler(home(stand_ins)))
     app.router.add_get("/docs", handler(docs(document)))
     app.router.add_get("/signup", SignUpPage(static_files.html("signup"), remembered, secure).handle)
-    for name in ("login", "confirm", "reset", "files"):
-        app.router.add_get(f"/{name}", handler(static_files.html(name)))
+    for name in static_files.NAMES:
+        if name != "signup":
+            app.router.add_get(f"/{name}", handler(static_files.html(name)))
     static_files.add_to(app)

@@ -1,12 +1,15 @@
 """Metrics and the description of the API."""
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
+from server.core.clock import SECOND
 from server.jobs import queue
+from server.ops import backups
 from server.storage import Database
 from server.web.metrics import Metrics
 from server.web.route import Answer, Call, Route
@@ -16,12 +19,18 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 def metrics_route(database: Database, metrics: Metrics) -> Route:
     """GET /metrics."""
+    backup_age = metrics.labelled_gauge(
+        "foyer_backup_age_seconds", "Since the last scheduled backup that was verified; NaN: there is none.", ())
+    backup_failures = metrics.labelled_gauge("foyer_backup_failures", "Scheduled backups that failed since.", ())
     jobs = metrics.labelled_gauge("foyer_jobs", "Jobs that are not done.", ("kind", "state"))
 
     async def tell(call: Call) -> Answer:
         jobs.clear()
         for (kind, state), number in (await database.read(queue.counts)).items():
             jobs.labels(kind, state).set(number)
+        backup = await database.read(backups.state)
+        backup_age.set(math.nan if backup.age_ms is None else backup.age_ms / SECOND)
+        backup_failures.set(backup.failures)
         return Answer(raw=metrics.text(), content_type=PROMETHEUS)
 
     return Route("GET", "/metrics", "The counters, in the Prometheus text format", "open", media=PROMETHEUS,

@@ -13,7 +13,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _FOLDER = Path(__file__).resolve().parents[1] / "static"
 _CSS, _JS, _SVG = "text/css; charset=utf-8", "text/javascript; charset=utf-8", "image/svg+xml"
-_SCRIPTS = ("api", "confirm", "files", "findings", "form", "login", "onefile", "pages", "reset", "session", "signup")
+_SCRIPTS = ("admin", "adminrows", "api", "confirm", "dialogs", "feed", "files", "findings", "form", "login", "member",
+            "onefile", "pages", "people", "person", "referrals", "reset", "rows", "schedules", "session", "signup",
+            "statistics", "tabs", "words")
+NAMES = ("signup", "login", "confirm", "reset", "feed", "files", "referrals", "people", "admin")  # of the pages
 FILES = {"foyer.css": _CSS, "foyer.svg": _SVG, **{f"{name}.js": _JS for name in _SCRIPTS}}
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.core.clock import iso, iso_or_none
-from server.events.log import KEPT_MS
 from server.posts.model import Author, ExportedLike, ExportedPost, Liker, Post
 from server.storage import Row, Tx
 
@@ -41,9 +40,10 @@ COUNT_NEW_POST = """
     UPDATE users SET post_count = post_count + 1 WHERE id = $1
     RETURNING id, username, name, avatar_url, email_status"""
 UPDATE_POST = "UPDATE posts SET title = $2, text = $3, link = $4, edited_at = $5 WHERE id = $1"
+# Of events that are no longer kept there is nothing to remember.
 REMEMBER_MENTIONS = """
-    INSERT INTO mentions (member_id, told_id, told, at)
-    SELECT user_id, CAST($2 AS BIGINT), told, at FROM likes WHERE post_id = $1 AND told IS NOT NULL AND at > $3"""
+    INSERT INTO mentions (member_id, told_id, told, at) SELECT l.user_id, a.id, l.told, l.at
+    FROM users a JOIN likes l ON l.post_id = $1 AND l.told > a.event_floor WHERE a.id = $2"""
 HOLD_POST = "SELECT id FROM posts WHERE id = $1 /* postgres: FOR UPDATE */"
 DELETE_POST = "DELETE FROM posts WHERE id = $1"
 INSERT_LIKE = """
@@ -134,7 +134,7 @@ async def delete_post(tx: Tx, post_id: int, author_id: int) -> bool:
     """Removes the post with its likes; False when somebody else has removed it meanwhile."""
     if await tx.value(HOLD_POST, post_id) is None:
         return False
-    await tx.run(REMEMBER_MENTIONS, post_id, author_id, tx.now - KEPT_MS)
+    await tx.run(REMEMBER_MENTIONS, post_id, author_id)
     await tx.run(DELETE_POST, post_id)
     await tx.run(COUNT_POST, author_id, -1)
     return True
@@ -199,7 +199,9 @@ UNCOUNT_LIKES = """
     WHERE id IN (SELECT post_id FROM likes WHERE user_id = $1 AND taken_back_at IS NULL) RETURNING id"""
 DELETE_LIKES_OF = "DELETE FROM likes WHERE user_id = $1"
 DELETE_POSTS_OF = "DELETE FROM posts WHERE author_id = $1"
-PRUNE_MENTIONS = "DELETE FROM mentions WHERE at < $1"
+PRUNE_MENTIONS = """
+    DELETE FROM mentions WHERE (member_id, told_id, told) IN (
+        SELECT member_id, told_id, told FROM mentions WHERE at < $1 ORDER BY at LIMIT $2)"""
 EXPORT_POSTS = """
     SELECT id, title, text, link, created_at, edited_at, like_count FROM posts
     WHERE author_id = $1 AND id > $2 ORDER BY id LIMIT $3"""
@@ -225,9 +227,9 @@ async def delete_posts_of(tx: Tx, member_id: int) -> None:
     await tx.run(DELETE_POSTS_OF, member_id)
 
 
-async def prune_mentions(tx: Tx) -> None:
-    """Forgets who was named in events that are no longer kept."""
-    await tx.run(PRUNE_MENTIONS, tx.now - KEPT_MS)
+async def prune_mentions(tx: Tx, before: int, most: int) -> int:
+    """Forgets who was named in events from `before`, once those are gone; at most so many, returns how many."""
+    return await tx.run(PRUNE_MENTIONS, before, most)
 
 
 async def exported_posts(tx: Tx, author_id: int, after: int, limit: int) -> list[ExportedPost]:

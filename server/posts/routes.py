@@ -104,7 +104,7 @@ class Writing:
         return Answer(post)
 
     async def delete(self, tx: Tx, call: Call, prepared: None) -> Answer:
-        await self._posts.delete(tx, call.me, call.id)
+        await self._posts.delete(tx, call.me, call.id, call.address)
         return Answer(status=204)
 
     async def prepare_like(self, call: Call) -> Kept | None:

@@ -7,6 +7,8 @@ from functools import partial
 import msgspec
 from msgspec import UNSET
 
+from server.audit import log
+from server.audit.log import Actor
 from server.core.clock import iso
 from server.core.errors import Problem
 from server.events import EventLog, EventType
@@ -74,13 +76,15 @@ class Posts:
         tx.after_commit(lambda: self._memory.post_changed(post_id, kept(changed), stamp))
         return changed
 
-    async def delete(self, tx: Tx, member: Member, post_id: int) -> None:
-        """Removes a post; its author, or an administrator."""
+    async def delete(self, tx: Tx, member: Member, post_id: int, address: str) -> None:
+        """Removes a post; its author, or an administrator, who does so from `address`."""
         post = await existing(tx, post_id)
         if post.author.id != member.id and member.role != "admin":
             raise Problem("forbidden", "Only its author or an administrator can delete a post.")
         if not await queries.delete_post(tx, post_id, post.author.id):
             raise no_such_post()
+        if post.author.id != member.id:
+            await log.record(tx, "post_deleted", Actor(member.id, address), post.author.id, f"post {post_id}")
         tx.after_commit(partial(self._memory.post_gone, post_id))
 
     async def like(self, tx: Tx, member: Member, post_id: int, known: Kept | None) -> bytes:

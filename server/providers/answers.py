@@ -22,7 +22,9 @@ READ_NOT_FOUND = """
 READ_CLAIMED = "SELECT 1 FROM provider_answers WHERE address = $1 AND provider = '*' AND answer = 'claimed'"
 FORGET = "DELETE FROM provider_answers WHERE address = $1 AND answer = 'not_found'"
 LIST = "SELECT provider, answer, at FROM provider_answers WHERE address = $1 ORDER BY provider"
-PRUNE = "DELETE FROM provider_answers WHERE answer = 'not_found' AND at < $1"
+PRUNE = """
+    DELETE FROM provider_answers WHERE (address, provider) IN (
+        SELECT address, provider FROM provider_answers WHERE answer = 'not_found' AND at < $1 ORDER BY at LIMIT $2)"""
 
 
 def hasher(secret: str) -> AddressHash:
@@ -54,9 +56,9 @@ async def claimed(tx: Tx, address: str) -> bool:
     return await tx.value(READ_CLAIMED, address) is not None
 
 
-async def prune(tx: Tx) -> None:
-    """Forgets what is no longer believed."""
-    await tx.run(PRUNE, tx.now - REMEMBERED_MS)
+async def prune(tx: Tx, most: int) -> int:
+    """Forgets what is no longer believed, at most so much; returns how much."""
+    return await tx.run(PRUNE, tx.now - REMEMBERED_MS, most)
 
 
 async def forget(tx: Tx, address: str) -> None:

@@ -13,6 +13,7 @@ OFF_FOR = {"key": 15 * 60.0, "quota": 3600.0}
 _PROBE_WAIT = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
 _READY, _OPEN, _OFF = "ready", "open", "off"
+_ERRORS = (Kind.BROKEN, Kind.OFF, Kind.LIMITED)
 
 _log = logging.getLogger("foyer.providers")
 
@@ -36,6 +37,8 @@ class Breaker:
         self._probing = False
         self._paused_until = 0.0
         self._limits = 0
+        self._last_error: str | None = None
+        self._last_error_at: str | None = None
 
     def admit(self) -> Outcome | None:
         """None: call, then `record` its outcome or `release`. An Outcome: the answer, without a call."""
@@ -51,6 +54,8 @@ class Breaker:
     def record(self, outcome: Outcome) -> Outcome:
         """Takes note of a call's outcome and gives it back, with a `wait` where the service named none."""
         self._probing = False
+        if outcome.kind in _ERRORS:
+            self._last_error, self._last_error_at = outcome.reason, iso(int(self._clocks.wall() * 1000))
         if outcome.kind is Kind.OFF:
             return self._switched_off(outcome)
         if outcome.kind is Kind.BROKEN:
@@ -67,12 +72,16 @@ class Breaker:
         self._probing = False
 
     def describe(self, held: float = 0.0) -> dict[str, str | None]:
-        """The state for /readyz: `state` (ready, open, off), `reason`, `until` (ISO time or None); `held` is how many
-        seconds our own pace makes calls wait."""
+        """The state for /readyz: `state` (ready, open, off), `reason`, `until` (ISO time or None).
+
+        `last_error` and `last_error_at` stay when it is over; None: there was none. `held` is how many seconds our own
+        pace makes calls wait.
+        """
+        last = {"last_error": self._last_error, "last_error_at": self._last_error_at}
         pause = max(held, self._left(self._paused_until))
         if self._state == _READY:
-            return {"state": _READY, "reason": "limited" if pause else "", "until": self._iso(pause)}
-        return {"state": self._state, "reason": self._reason, "until": self._iso(self._left(self._until))}
+            return {"state": _READY, "reason": "limited" if pause else "", "until": self._iso(pause), **last}
+        return {"state": self._state, "reason": self._reason, "until": self._iso(self._left(self._until)), **last}
 
     def _switched_off(self, outcome: Outcome) -> Outcome:
         lasts = outcome.wait or OFF_FOR.get(outcome.reason, OFF_FOR["quota"])

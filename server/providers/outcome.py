@@ -12,7 +12,7 @@ class Kind(StrEnum):
     """What the caller has to do next."""
 
     VERDICT = "verdict"      # the verifier decided; `status` says what
-    FOUND = "found"          # somebody is known; `fields` are cleaned
+    FOUND = "found"          # somebody is known; `fields` are cleaned; or `records` came, as they came
     NOT_FOUND = "not_found"  # nobody is known, or the service cannot take this address: final
     LATER = "later"          # the service is still working on it: ask again
     LIMITED = "limited"      # too fast; ask again after `wait` seconds
@@ -35,9 +35,10 @@ class Outcome(msgspec.Struct, frozen=True):
     status: str | None = None
     fields: Fields | None = None
     asked: bool = True
+    records: tuple[object, ...] | None = None
 
     def __repr__(self) -> str:
-        # `fields` are somebody's personal data: an Outcome that ends up in a log must not carry them there.
+        # `fields` and `records` are personal data: an Outcome that ends up in a log must not carry them there.
         return f"Outcome({self.kind}, wait={self.wait}, reason={self.reason!r}, asked={self.asked})"
 
 

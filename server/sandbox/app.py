@@ -15,6 +15,7 @@ from server.sandbox.gravatar import Gravatar
 from server.sandbox.hunter import Hunter
 from server.sandbox.mail import Mail
 from server.sandbox.people import normalised
+from server.sandbox.randomdata import RandomData
 from server.sandbox.replies import json_response
 from server.sandbox.stage import UnknownSwitch
 from server.sandbox.stand_in import StandIn
@@ -64,7 +65,7 @@ def make_app(stand_ins: Iterable[StandIn] | None = None) -> web.Application:
 
 
 def _over_http() -> list[StandIn]:
-    return [Hunter(), Clearbit(), Gravatar()]
+    return [Hunter(), Clearbit(), Gravatar(), RandomData()]
 
 
 async def _let_go(app: web.Application) -> None:

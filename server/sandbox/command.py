@@ -34,6 +34,7 @@ def settings_lines(url: str, smtp_url: str) -> str:
     return (f"# The stand-ins are ready at {url}\n"
             f"[hunter]\nurl = {url}/hunter\napi_key = stand-in\n\n"
             f"[clearbit]\nurl = {url}/clearbit\napi_secret = stand-in\n\n"
+            f"[randomdata]\nurl = {url}/randomdata\n\n"
             f"# What arrives is shown at {url}/mail\n"
             f"[mail]\nurl = {smtp_url}\n\n"
             f"# Asked when `providers` of [enrichment] names it.\n"

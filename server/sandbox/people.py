@@ -100,11 +100,17 @@ async def person_behind(hash_: str) -> Person:
     return await _made(hash_, "")
 
 
-async def _made(seed: str, email: str) -> Person:
+async def makers() -> list[Faker]:
+    """Those who invent names: British, German."""
     # The first call loads Faker, in a thread, because that takes a few tenths of a second and the loop may be the one
     # that serves Foyer itself.
     if not _makers:
         await asyncio.to_thread(_load)
+    return _makers
+
+
+async def _made(seed: str, email: str) -> Person:
+    await makers()
     return _invent(seed, email)
 
 

@@ -10,10 +10,10 @@ const NOT_LET_IN = [4400, 4401, 4403]; // close codes after which another try en
  * JSON. Gives `{data}`, of a list `{data, next}`, of a file `{bytes}`, or `{problem}`, and never throws; a problem has
  * at least `code`, `detail` and `errors`. Without an answer the code is `no_answer`.
  */
-export async function ask(path, body, headers = {}, method = body === undefined ? "GET" : "POST") {
+export async function ask(path, body, headers = {}, method = body === undefined ? "GET" : "POST", seconds = SECONDS) {
   try {
     const answer = await fetch(path, {method, ...inside(body, headers), cache: "no-store",
-      signal: AbortSignal.timeout(SECONDS * 1000)});
+      signal: AbortSignal.timeout(seconds * 1000)});
     return answer.ok ? await contentOf(answer) : {problem: problemOf(answer, await answer.text())};
   } catch {
     return {problem: {code: "no_answer", detail: "The server did not answer. Try again.", errors: []}};
@@ -26,7 +26,7 @@ function inside(body, headers) {
 }
 
 async function contentOf(answer) {
-  if ((answer.headers.get("Content-Type") ?? "").startsWith("text/plain")) return {bytes: await answer.arrayBuffer()};
+  if ((answer.headers.get("Content-Type") ?? "").startsWith("text/")) return {bytes: await answer.arrayBuffer()};
   const text = await answer.text();
   const {data, next} = text ? JSON.parse(text) : {data: null};
   return {data, next};
@@ -52,6 +52,21 @@ function inWords(seconds) {
 /** A key under which the same request, sent again, is carried out once. */
 export function newKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * `send` with a body, so that the same once more, because the answer was lost, is carried out once; after an answer it
+ * is another one.
+ */
+export function once(send) {
+  let sent = {};
+  return async (body) => {
+    const text = JSON.stringify(body);
+    if (sent.text !== text) sent = {text, key: newKey()};
+    const told = await send(body, {"Idempotency-Key": sent.key});
+    if (told.problem?.code !== "no_answer") sent = {};
+    return told;
+  };
 }
 
 /**

@@ -1,27 +1,27 @@
 // /files: the member's files, which tell by themselves how their checks end, and (/files#ID) one of them.
-import {hearFromNowOn, newKey} from "./api.js";
-import {counted, element, outcome} from "./findings.js";
+import {newKey} from "./api.js";
+import {outcome} from "./findings.js";
 import {say, theirs} from "./form.js";
+import {enter, inTurn, listen, tell, wordsOf} from "./member.js";
 import * as one from "./onefile.js";
-import {readPages} from "./pages.js";
-import {askAsMember, signOut, toLogin, tokenNow} from "./session.js";
+import {listIn} from "./rows.js";
+import {askAsMember} from "./session.js";
+import {counted, element, inner} from "./words.js";
 
-const LIMIT = 100;
 const ENOUGH = ["file_limit", "rate_limited", "no_answer", "email_unconfirmed", "not_signed_in"]; // the next fails, too
 const at = (id) => document.getElementById(id);
-const rows = new Map();
-let pages = 1;
-let updating = null;
-let outdated = false;
+const list = listIn(at("all"), 100);
+const update = inTurn(async () => {
+  const id = idNow();
+  const problem = id === null ? await list.open("/api/files", rowOf) : await one.read(id, () => idNow() === id);
+  if (problem && idNow() === id) tell(problem);
+});
 
 begin();
 
 async function begin() {
-  if (await tokenOrLeave() === null) return;
-  for (const each of document.querySelectorAll("button, input")) each.disabled = false;
+  if (await enter() === null) return;
   one.prepare(update, tell);
-  at("out").addEventListener("click", async () => tell(await signOut()));
-  at("more").addEventListener("click", () => { pages += 1; update(); });
   at("upload").addEventListener("change", ({target}) => upload([...target.files]).then(() => { target.value = ""; }));
   for (const type of ["dragover", "dragleave", "drop"]) addEventListener(type, drag);
   addEventListener("hashchange", async () => {
@@ -29,13 +29,7 @@ async function begin() {
     at(idNow() ? "name" : "title").focus();
   });
   await open();
-  await hearFromNowOn(tokenOrLeave, ({type}) => { if (type === "ready" || type === "file_checked") update(); });
-}
-
-async function tokenOrLeave(refused) {
-  const token = await tokenNow(refused);
-  if (token === null) toLogin();
-  return token;
+  await listen(({type}) => { if (type === "ready" || type === "file_checked") update(); });
 }
 
 /** The id of the file that the address names. */
@@ -53,43 +47,9 @@ function open() {
   return update();
 }
 
-/** Reads what is shown again; whoever asks meanwhile gets one more round, for what was read may be older. */
-function update() {
-  outdated = true;
-  updating ??= rounds().finally(() => { updating = null; });
-  return updating;
-}
-
-async function rounds() {
-  while (outdated) {
-    outdated = false;
-    const id = idNow();
-    const problem = id === null ? await readAll() : await one.read(id, () => idNow() === id);
-    if (problem && idNow() === id) tell(problem);
-  }
-}
-
-async function readAll() {
-  const {found, more, problem} = await readPages("/api/files", LIMIT, pages);
-  if (problem) return problem;
-  const made = found.map(rowOf);
-  const list = at("files");
-  // Only when it is another list: whoever is at a link of it stays there.
-  if (made.length !== list.children.length || made.some((row, place) => row !== list.children[place])) {
-    list.replaceChildren(...made);
-  }
-  at("none").hidden = found.length > 0;
-  at("more").hidden = !more;
-}
-
 function rowOf({id, name, status, version, size}) {
-  const row = rows.get(id) ?? element("li", "", element("a", ""), element("span", "about"));
-  const [link, about] = row.children;
-  rows.set(id, row);
-  link.href = `#${id}`;
-  if (link.textContent !== name) link.replaceChildren(theirs(name));
-  about.replaceChildren(outcome(status), ` version ${version}, ${counted(size, "byte")}`);
-  return row;
+  const about = element("span", "about", outcome(status), ` version ${version}, ${counted(size, "byte")}`);
+  return element("li", "", inner(id, theirs(name)), about);
 }
 
 async function upload(files) {
@@ -116,14 +76,4 @@ function drag(event) {
   event.preventDefault(); // or the browser leaves the page to show the file
   at("drop").classList.toggle("over", event.type === "dragover");
   if (event.type === "drop" && event.dataTransfer.files.length) upload([...event.dataTransfer.files]);
-}
-
-/** Says what is wrong, or that nothing is; whether something is. */
-function tell(problem) {
-  say(at("wrong"), problem ? wordsOf(problem) : "");
-  return Boolean(problem);
-}
-
-function wordsOf({detail, errors}) {
-  return errors.length ? errors.map(({message}) => `It ${message}.`).join(" ") : detail;
 }

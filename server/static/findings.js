@@ -1,5 +1,6 @@
 // What a check has found, in words, and at the lines of the source.
 import {theirs} from "./form.js";
+import {counted, element} from "./words.js";
 
 const MOST_LINES = 5000; // of those without a finding
 const OUTCOMES = {
@@ -7,28 +8,9 @@ const OUTCOMES = {
   error: "could not be checked",
 };
 
-/** An element of this class with these words in it, strings or other elements. */
-export function element(tag, className, ...words) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.append(...words);
-  return made;
-}
-
 /** How a check has ended, or how far it is. */
 export function outcome(status) {
   return element("span", `status ${status}`, OUTCOMES[status] ?? status);
-}
-
-export function counted(number, one) {
-  return `${number} ${one}${number === 1 ? "" : "s"}`;
-}
-
-/** A moment in the reader's own way of writing it. */
-export function moment(iso) {
-  const made = element("time", "", new Date(iso).toLocaleString([], {dateStyle: "medium", timeStyle: "short"}));
-  made.dateTime = iso;
-  return made;
 }
 
 /** A check that has ended, in a sentence or two. */

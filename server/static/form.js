@@ -1,5 +1,7 @@
 // Forms that say what is wrong where it is wrong, and words in which others' words stand apart.
 
+const FIELDS = "input, select, textarea";
+
 /** Others' words: kept apart, so that no direction mark in them turns the sentence around. */
 export function theirs(text) {
   const apart = document.createElement("bdi");
@@ -45,13 +47,13 @@ function filled(form) {
 
 function forget(form) {
   form.querySelector(".problem").textContent = "";
-  for (const field of form.querySelectorAll("input")) tellField(field, "");
+  for (const field of form.querySelectorAll(FIELDS)) tellField(field, "");
   for (const button of form.querySelectorAll(".toggle")) if (shown(button)) toggle(button);
 }
 
 function tell(form, problem) {
   const elsewhere = problem.errors.filter(({field, message}) => {
-    const input = form.querySelector(`input[name="${CSS.escape(field)}"]`);
+    const input = [...form.querySelectorAll(FIELDS)].find(({name}) => name === field);
     if (input) tellField(input, `${labelOf(input)} ${inWords(message)}.`);
     return !input;
   });

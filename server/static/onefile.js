@@ -1,9 +1,11 @@
 // The part of /files that shows one file: its source with what was found, its checks, and what can be done with it.
 import {newKey} from "./api.js";
-import {counted, element, linesOf, moment, outcome, summary, textOf} from "./findings.js";
+import {sure, unasked} from "./dialogs.js";
+import {linesOf, outcome, summary, textOf} from "./findings.js";
 import {onSend, say, theirs} from "./form.js";
 import {readPages} from "./pages.js";
 import {askAsMember} from "./session.js";
+import {counted, element, moment, save} from "./words.js";
 
 const at = (id) => document.getElementById(id);
 const CHECKS = 10; // on a page of them: each brings all its findings
@@ -18,9 +20,7 @@ export function prepare(changed, wrong) {
   at("download").addEventListener("click", async () => wrong(await download()));
   at("replace").addEventListener("change", told(replace));
   at("older").addEventListener("click", () => { pages += 1; changed(); });
-  at("delete").addEventListener("click", ask);
-  at("keep").addEventListener("click", () => at("question").close());
-  at("sure").addEventListener("click", async () => wrong(await remove()));
+  at("delete").addEventListener("click", async () => wrong(await remove()));
   onSend(at("again"), async (filled) => await checkAgain(filled) ?? changed());
 }
 
@@ -30,7 +30,7 @@ export function forget() {
   [source, shown, pages] = [{}, "", 1];
   at("there").hidden = true;
   at("name").textContent = "";
-  at("question").close();
+  unasked();
 }
 
 /** Reads a file and its checks, and shows them, if they are still what is `wanted`; gives the problem. */
@@ -51,13 +51,13 @@ async function readSource({id, version}) {
   return problem;
 }
 
-function show({found, more}) {
+function show({found, next}) {
   at("there").hidden = false;
   if (at("name").textContent !== file.name) say(at("name"), theirs(file.name));
   document.title = `${file.name} - Foyer`;
   say(at("about"), outcome(file.status), ` Version ${file.version}, ${counted(file.size, "byte")}`);
   at("checks").replaceChildren(...found.map(lineOf));
-  at("older").hidden = !more;
+  at("older").hidden = next === null;
   const ended = found.find((check) => check.version === file.version && check.finished_at !== null);
   const key = `${file.id} ${file.version} ${ended?.id}`;
   if (key !== shown) showSource(ended); // else what one reads, or has marked, would jump
@@ -85,12 +85,8 @@ function lineOf(check) {
 
 async function download() {
   const {bytes, problem} = await askAsMember(`/api/files/${file.id}/content`);
-  if (problem) return problem;
-  const link = element("a");
-  link.download = file.name;
-  link.href = URL.createObjectURL(new Blob([bytes], {type: "text/x-python"}));
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser has begun to save it by then
+  if (bytes) save(bytes, file.name, "text/x-python");
+  return problem;
 }
 
 async function replace({target}) {
@@ -106,14 +102,10 @@ async function checkAgain({max_line_length: longest, ...rest}) {
   return (await askAsMember(`/api/files/${file.id}/checks`, body, {"Idempotency-Key": newKey()})).problem;
 }
 
-function ask() {
-  say(at("asked"), "Delete ", theirs(file.name), " with all its versions and checks? It cannot be brought back.");
-  at("question").showModal();
-}
-
 async function remove() {
+  const question = ["Delete ", theirs(file.name), " with all its versions and checks? It cannot be brought back."];
+  if (!await sure("Delete it", ...question)) return undefined;
   const {problem} = await askAsMember(`/api/files/${file.id}`, undefined, {}, "DELETE");
-  at("question").close();
   if (!problem) location.hash = "";
   return problem;
 }

@@ -19,8 +19,8 @@ async function renew() {
 }
 
 /** Asks the API in the member's name, see `ask`; whoever is not signed in is led to the page for that. */
-export async function askAsMember(path, body, headers = {}, method = undefined) {
-  const send = (by) => ask(path, body, {...headers, Authorization: `Bearer ${by}`}, method);
+export async function askAsMember(path, body, headers = {}, method = undefined, seconds = undefined) {
+  const send = (by) => ask(path, body, {...headers, Authorization: `Bearer ${by}`}, method, seconds);
   const first = await tokenNow();
   let told = first === null ? SIGNED_OUT : await send(first);
   if (first !== null && told.problem?.status === 401) {

@@ -1,5 +1,5 @@
 // /signup: the form, who invites, and what is found out about the newcomer.
-import {ask, eventOf, newKey} from "./api.js";
+import {ask, eventOf, once} from "./api.js";
 import {onSend, say, theirs} from "./form.js";
 
 const CODE = /^[!-~]{1,64}$/;
@@ -10,7 +10,7 @@ const ENDED = {
 };
 const code = new URLSearchParams(location.search).get("ref");
 const at = (id) => document.getElementById(id);
-let sent = {};
+const send = once((body, headers) => ask("/api/signup", body, headers));
 
 if (code !== null) tellInvitation();
 onSend(document.querySelector("form"), signUp);
@@ -25,11 +25,7 @@ async function tellInvitation() {
 
 async function signUp(filled) {
   const body = CODE.test(code ?? "") ? {...filled, referral_code: code} : filled;
-  const text = JSON.stringify(body);
-  // The same once more, because the answer was lost, is the same sign-up; after an answer it is another one.
-  if (sent.text !== text) sent = {text, key: newKey()};
-  const {data, problem} = await ask("/api/signup", body, {"Idempotency-Key": sent.key});
-  if (problem?.code !== "no_answer") sent = {};
+  const {data, problem} = await send(body);
   if (problem) return problem;
   welcome(data);
   await tellEnriched(data.access_token);

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.core.errors import CommandFailed, ConfigError
-from server.secret import NAME as KEY
+from server.secret import CARDS_NAME, NAME
 from server.storage import copying, inspection
 from server.storage.connection import sqlite
 from server.storage.files import LOGS, beside, put_in_place, remove, sync
@@ -62,7 +62,8 @@ def make(source: Place, target: Path, prove: Prove, *, force: bool = False) -> B
 
 
 def _own(source: Path) -> list[Path]:
-    return [beside(source, ending) for ending in ("", *LOGS, ".lock")] + [source.with_name(KEY)]
+    return [*(beside(source, ending) for ending in ("", *LOGS, ".lock")), source.with_name(NAME),
+            source.with_name(CARDS_NAME)]
 
 
 def _expect_free(own: list[Path], target: Path, force: bool) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 P = ParamSpec("P")
@@ -49,6 +50,14 @@ class Tx(Protocol):
 
 
 TxFunction = Callable[Concatenate[Tx, P], Awaitable[T]]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a database takes on the disk. `wal_bytes`: of SQLite's write-ahead log, beside its file."""
+
+    bytes: int
+    wal_bytes: int | None
 
 
 class Receiver(Protocol):
@@ -107,6 +116,9 @@ class Database(Protocol):
 
     def write_to(self, receiver: Receiver, function: TxFunction[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
         """`write` for one who does not await."""
+
+    async def size(self) -> Size:
+        """What it takes on the disk."""
 
     async def scrub(self) -> bool:
         """Sees to it that what was deleted before cannot be read from the files any more; False when it cannot be

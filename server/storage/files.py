@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from server.core.errors import ConfigError
+from server.storage.base import Size
 
 LOGS = ("-wal", "-shm", "-journal")  # what SQLite may keep beside a database
 
@@ -12,6 +13,12 @@ LOGS = ("-wal", "-shm", "-journal")  # what SQLite may keep beside a database
 def beside(path: Path, ending: str) -> Path:
     """The file of the same name with something behind it."""
     return path.with_name(path.name + ending)
+
+
+def size(path: Path) -> Size:
+    """What a database and its write-ahead log take."""
+    wal = beside(path, "-wal")
+    return Size(path.stat().st_size, wal.stat().st_size if wal.exists() else 0)
 
 
 def remove(path: Path) -> None:

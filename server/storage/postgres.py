@@ -19,7 +19,7 @@ import asyncpg
 from server.core.clock import Clock, now_ms
 from server.core.errors import ConfigError, Problem, StorageUnavailable
 from server.storage import base, dialect, schema
-from server.storage.base import Receiver, Row, Tx, TxFunction
+from server.storage.base import Receiver, Row, Size, Tx, TxFunction
 from server.storage.channel import NOTIFY, Channel
 
 P = ParamSpec("P")
@@ -38,6 +38,7 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 # One number for everybody: two processes that start at once must not both make the tables.
 LOCK_SCHEMA = "SELECT pg_advisory_xact_lock(7305809155423069281)"
 TRY_LOCK_SCHEMA = "SELECT pg_try_advisory_xact_lock(7305809155423069281)"
+BYTES = "SELECT pg_database_size(current_database())"
 TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"
 IS_OURS = """
     SELECT count(*) FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = 'meta'
@@ -114,6 +115,9 @@ class PostgresDatabase:
 
     def write_to(self, receiver: Receiver, function: TxFunction[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
         self._task(self._tell(receiver, "BEGIN", _called(function, args, kwargs)))
+
+    async def size(self) -> Size:
+        return Size(await self.read(_bytes), None)
 
     async def scrub(self) -> bool:
         return True  # what was deleted is taken by VACUUM, which is the server's own business
@@ -283,6 +287,10 @@ async def open_postgres(url: str, *, durability: str = "full", clock: Clock = no
         await database.close()
         raise
     return database
+
+
+async def _bytes(tx: Tx) -> int:
+    return int(await tx.value(BYTES))
 
 
 async def _nothing_to_reset(connection: Any) -> None:

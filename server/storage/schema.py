@@ -177,6 +177,7 @@ ALTER TABLE schedules ADD COLUMN enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabl
 ALTER TABLE schedules ADD COLUMN batch INTEGER;
 ALTER TABLE schedules ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE schedules ADD COLUMN last_error TEXT;
+CREATE INDEX users_administrators ON users (id) WHERE role = 'admin';
 CREATE INDEX jobs_failed_ids ON jobs (id) WHERE state = 'failed';
 CREATE TABLE people (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -236,7 +237,7 @@ CREATE TABLE addresses (
 CREATE UNIQUE INDEX addresses_uid ON addresses (uid);
 CREATE UNIQUE INDEX addresses_embedded ON addresses (person_id) WHERE link_rule = 'embedded';
 CREATE INDEX addresses_of ON addresses (person_id, id);
-CREATE INDEX addresses_place ON addresses (latitude, longitude) WHERE link_rule = 'embedded';
+CREATE INDEX addresses_place ON addresses (latitude, longitude, person_id) WHERE link_rule = 'embedded';
 CREATE INDEX addresses_unlinked ON addresses (id) WHERE person_id IS NULL;
 CREATE INDEX addresses_unlinked_place ON addresses (latitude, longitude) WHERE person_id IS NULL;
 CREATE TABLE cards (
@@ -254,7 +255,7 @@ CREATE TABLE cards (
 CREATE UNIQUE INDEX cards_uid ON cards (uid);
 CREATE UNIQUE INDEX cards_embedded ON cards (person_id) WHERE link_rule = 'embedded';
 CREATE INDEX cards_of ON cards (person_id, id);
-CREATE INDEX cards_number ON cards (fingerprint) WHERE link_rule = 'embedded';
+CREATE INDEX cards_number ON cards (fingerprint, person_id) WHERE link_rule = 'embedded';
 CREATE INDEX cards_unlinked ON cards (id) WHERE person_id IS NULL;
 CREATE INDEX cards_unlinked_number ON cards (fingerprint) WHERE person_id IS NULL;
 CREATE TABLE import_runs (

@@ -22,7 +22,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from server.core.clock import Clock, now_ms
 from server.core.errors import ConfigError, Problem, StorageUnavailable
 from server.storage import driver, files, schema, scrubbing
-from server.storage.base import Channel, Receiver, Row, TxFunction, drive
+from server.storage.base import Channel, Receiver, Row, Size, TxFunction, drive
 from server.storage.connection import Connection, opened, sqlite
 
 P = ParamSpec("P")
@@ -206,6 +206,9 @@ class SqliteDatabase:
     def write_to(self, receiver: Receiver, function: TxFunction[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
         # What the caller's task carries, the request's id say, is known on the thread too.
         self._writer.add(receiver, partial(_called, function, args, kwargs), copy_context())
+
+    async def size(self) -> Size:
+        return files.size(self.path)
 
     async def scrub(self) -> bool:
         return await scrubbing.scrub(self._writer.connection, PATIENCE_MS)

@@ -16,7 +16,9 @@ READ_ALLOWANCE = "SELECT whole_at FROM allowances WHERE name = $1 AND subject = 
 WRITE_ALLOWANCE = """
     INSERT INTO allowances (name, subject, whole_at) VALUES ($1, $2, $3)
     ON CONFLICT (name, subject) DO UPDATE SET whole_at = excluded.whole_at"""
-PRUNE_ALLOWANCES = "DELETE FROM allowances WHERE whole_at < $1"
+PRUNE_ALLOWANCES = """
+    DELETE FROM allowances WHERE (name, subject) IN (
+        SELECT name, subject FROM allowances WHERE whole_at < $1 ORDER BY whole_at LIMIT $2)"""
 
 
 class Allowance(NamedTuple):
@@ -74,6 +76,6 @@ async def _whole_at(tx: Tx, allowance: Allowance) -> int:
     return max(int(await tx.value(READ_ALLOWANCE, allowance.name, allowance.subject) or 0), tx.now)
 
 
-async def prune(tx: Tx) -> None:
-    """Forgets the allowances that are whole."""
-    await tx.run(PRUNE_ALLOWANCES, tx.now)
+async def prune(tx: Tx, most: int) -> int:
+    """Forgets allowances that are whole, at most so many; returns how many."""
+    return await tx.run(PRUNE_ALLOWANCES, tx.now, most)

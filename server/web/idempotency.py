@@ -6,20 +6,18 @@ import hmac
 import re
 from dataclasses import dataclass
 
-from server.core.clock import DAY
 from server.core.errors import Problem
 from server.storage import Tx
-
-KEPT_MS = DAY
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Where an answer is kept: per member and path, or for open routes per path and body."""
+    """Where an answer is kept, per member and path, or for open routes per path and body; and for how long."""
 
     scope: str
     key: str
     body_hash: str
+    kept_ms: int
     member_id: int | None = None  # whose it is, where a token says so
 
 
@@ -40,10 +38,12 @@ KEEP = """
     ON CONFLICT (scope, key) DO UPDATE SET body_hash = $3, status = $4, location = $5, answer = $6, created_at = $7,
         member_id = excluded.member_id"""
 COUNT_KEPT = "SELECT count(*) FROM idempotency WHERE member_id = $1"
-PRUNE = "DELETE FROM idempotency WHERE created_at < $1"
+PRUNE = """
+    DELETE FROM idempotency WHERE (scope, key) IN (
+        SELECT scope, key FROM idempotency WHERE created_at < $1 ORDER BY created_at LIMIT $2)"""
 
 
-def key_of(header: str, place: str, member_id: int | None, body: bytes, secret: bytes) -> Key:
+def key_of(header: str, place: str, member_id: int | None, body: bytes, secret: bytes, kept_ms: int) -> Key:
     """The key of a request to a `place`; raises Problem 400 when the header cannot be used.
 
     The body's hash is keyed: a plain one of a sign-up could be guessed at far faster than its password's.
@@ -53,7 +53,7 @@ def key_of(header: str, place: str, member_id: int | None, body: bytes, secret: 
     body_hash = hmac.new(secret, body, hashlib.sha256).hexdigest()
     # On an open route two strangers may choose the same key: they must not see each other's answers.
     scope = f"{place} {member_id}" if member_id else f"{place} {body_hash}"
-    return Key(scope, header, body_hash, member_id or None)
+    return Key(scope, header, body_hash, kept_ms, member_id or None)
 
 
 async def hold(tx: Tx, key: Key) -> None:
@@ -63,7 +63,7 @@ async def hold(tx: Tx, key: Key) -> None:
 
 async def find(tx: Tx, key: Key) -> Kept | None:
     """The kept answer; raises Problem 422 when the key was used with another body."""
-    row = await tx.one(FIND, key.scope, key.key, tx.now - KEPT_MS)
+    row = await tx.one(FIND, key.scope, key.key, tx.now - key.kept_ms)
     if row is None:
         return None
     if row["body_hash"] != key.body_hash:
@@ -87,6 +87,6 @@ async def count(tx: Tx, member_id: int) -> int:
     return int(await tx.value(COUNT_KEPT, member_id))
 
 
-async def prune(tx: Tx) -> None:
-    """Forgets what is older than a day."""
-    await tx.run(PRUNE, tx.now - KEPT_MS)
+async def prune(tx: Tx, before: int, most: int) -> int:
+    """Forgets answers from `before`, at most so many; returns how many."""
+    return await tx.run(PRUNE, before, most)

@@ -38,11 +38,11 @@ class Machine:
 
     def __init__(self, database: Database, authenticate: Authenticate, remembered: Remembered, limiter: Limiter,
                  allowances: Allowances, rates: Mapping[str, Rate], trusted: tuple[Network, ...], secret: bytes,
-                 secure: bool, plain: bool, body_seconds: float) -> None:
+                 secure: bool, plain: bool, body_seconds: float, answers_kept_ms: int) -> None:
         self._database, self._authenticate, self._remembered = database, authenticate, remembered
         self._limiter, self._allowances, self._rates = limiter, allowances, rates
         self._trusted, self._secure, self._plain = trusted, secure, plain
-        self._secret, self._body_seconds = secret, body_seconds
+        self._secret, self._body_seconds, self._answers_kept_ms = secret, body_seconds, answers_kept_ms
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def entry(self, route: Route) -> Entry:
@@ -158,7 +158,8 @@ class Machine:
         if header is None:
             return self._finish(route, call, await self._do(route, call, raw, None))
         told = raw + route.beside_body(call) if route.beside_body else raw
-        key = idempotency.key_of(header, _scope(route, call), call.me_id, told, self._secret)
+        key = idempotency.key_of(header, _scope(route, call), call.me_id, told, self._secret,
+                                 self._answers_kept_ms)
         async with self._alone(key):
             return self._finish(route, call, await self._once(route, call, raw, key))
 

@@ -124,8 +124,8 @@ def _tag(route: Route) -> str:
 
 
 def _parameters(route: Route) -> Iterator[dict[str, Any]]:
-    for name in re.findall(r"{(\w+)}", route.path):
-        word = schemas.WORDS[name]
+    for place, name in re.findall(r"(\w+)/{(\w+)}", route.path):
+        word = schemas.WORDS.get(f"{place}.{name}") or schemas.WORDS[name]
         kind = ID if name == "id" else {"type": "string"}
         yield {"name": name, "in": "path", "required": True, "description": word.says,
                "schema": {**kind, "examples": [word.example]}}

@@ -329,7 +329,7 @@ def _in_flight(served: Served, member: Member, post: int, account: Any) -> list[
         lambda tx: foyer.accounts.me(tx, member.id),
         lambda tx: foyer.accounts.change_me(tx, member.id, ChangeMe(name="x"), None),
         lambda tx: foyer.accounts.log_in(tx, account, None, None),  # type: ignore[arg-type]
-        lambda tx: foyer.accounts.change_password(tx, account, "a hash", member.session_id),
+        lambda tx: foyer.accounts.change_password(tx, account, "a hash", member.session_id, "::1"),
         lambda tx: foyer.enricher.again(tx, member.id, False),
         lambda tx: foyer.files.add(tx, member.id, upload),
         lambda tx: foyer.files.replace(tx, member.id, 1, upload),

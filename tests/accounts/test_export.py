@@ -42,6 +42,7 @@ LEFT_OUT = {
     "file_versions": {"user_id"},
     "contents": {"uses"},  # also by others
     "checks": {"user_id", "tries"},  # how often the checker broke down
+    "audit": {"actor_id", "member_id"},  # `by` and `about_you` say whether it is they
     "files": {"user_id", "checked_at", "status"},  # stand with the newest version and its newest check
 }
 RENAMED = {"mail_id": "mail", "bytes": "content",
@@ -71,6 +72,7 @@ async def _lived(served: Served) -> tuple[Any, Any]:
     await _files(served, token)
     ended = (await api.post("/api/login", {"username": "ada", "password": PASSWORD})).data["access_token"]
     await api.post("/api/logout", token=ended)
+    await api.post("/api/login", {"username": "ada", "password": "wr0ng-horse"})
     await api.post("/api/events/ack", {"seq": 1}, token=token)
     return session, await api.get("/api/me/export", token=token)
 
@@ -118,7 +120,7 @@ async def test_every_column_about_a_member_is_in_it_or_left_out_for_a_reason(ser
              "referrals": answer.data["invited"][0], "links": {}, "inviters": {},
              "file_versions": answer.data["files"][0], "contents": answer.data["files"][0],
              **{table: answer.data[table][0] for table in ("sessions", "events", "jobs", "posts", "likes", "mails",
-                                                           "ledger", "files", "checks")}}
+                                                           "ledger", "files", "checks", "audit")}}
     for table, columns in (await server.foyer.database.read(_columns)).items():
         shown = set(parts[table])
         missing = {column for column in columns if column not in shown and RENAMED.get(column) not in shown}

@@ -73,9 +73,10 @@ async def test_without_being_listed_it_is_not_there(server: Served) -> None:
 async def test_its_stand_in_is_told_of(serve: Serve) -> None:
     served = await serve(FIRST)
     ready = (await served.api.get("/readyz")).data
-    assert ready["stand_ins"] == ["hunter", "clearbit", "gravatar", "mail"]
-    assert ready["providers"]["gravatar"] == {"state": "ready", "reason": "", "until": None}
-    assert "in use for Hunter, Clearbit, Gravatar and Mail" in (await served.api.get("/")).raw.decode()
+    assert ready["stand_ins"] == ["hunter", "clearbit", "gravatar", "randomdata", "mail"]
+    assert ready["providers"]["gravatar"] == {
+        "state": "ready", "reason": "", "until": None, "last_error": None, "last_error_at": None}
+    assert "in use for Hunter, Clearbit, Gravatar, Randomdata and Mail" in (await served.api.get("/")).raw.decode()
 
 
 async def test_it_needs_no_key(serve: Serve, elsewhere: Sandbox) -> None:
@@ -95,7 +96,7 @@ async def test_a_key_that_is_refused_or_asked_for_switches_it_off(
         assert (await the_answer(served, await sign_up(served)))["provider"] == "clearbit"
     assert (await served.api.calls(elsewhere.url, "gravatar"))["total"] == 1
     ready = (await served.api.get("/readyz")).data
-    assert ready["stand_ins"] == ["hunter", "clearbit", "mail"]
+    assert ready["stand_ins"] == ["hunter", "clearbit", "randomdata", "mail"]
     assert (ready["providers"]["gravatar"]["state"], ready["providers"]["gravatar"]["reason"]) == ("off", "key")
 
 

@@ -1,6 +1,7 @@
 """Short ways to the event log."""
 from __future__ import annotations
 
+from server.core.clock import DAY
 from server.events import EventLog, Page
 from server.events import log as events
 from server.ops import check
@@ -49,7 +50,7 @@ class Log:
         await self.database.write(events.acknowledge, member, seq)
 
     async def prune(self, most: int = 500) -> int:
-        return await self.database.write(events.prune, most)
+        return await self.database.write(events.prune, self.moment.ms - 30 * DAY, most)
 
     async def kept(self, member: int = 1) -> list[int]:
         async def read(tx: Tx) -> list[int]:

@@ -71,9 +71,10 @@ class Yard:
     def __init__(self, database: Database, moment: Moment) -> None:
         self.database, self.moment, self.queue = database, moment, Queue()
         self.workers: list[Worker] = []
+        self.chance = 0.0  # how much of the jitter there is
 
     async def start(self, *toys: Toy, alone: bool = True) -> Worker:
-        worker = Worker(self.database, self.queue, toys)
+        worker = Worker(self.database, self.queue, toys, lambda: self.chance)
         self.workers.append(worker)
         await worker.start(alone)
         return worker
@@ -101,6 +102,14 @@ class Yard:
         async def are_they() -> bool:
             return await self.states() == list(expected)
         await until(are_they)
+
+    async def looked(self) -> None:
+        """Waits until the newest worker has looked for work once more, after whatever it was at."""
+        worker = self.workers[-1]
+        for _ in range(2):
+            before = worker._claiming
+            self.queue.wake()
+            await until(lambda: worker._claiming is not before and worker._claiming.done())  # type: ignore[union-attr]
 
     def later(self, seconds: float) -> None:
         """Puts the clock forward."""

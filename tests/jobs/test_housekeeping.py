@@ -8,6 +8,7 @@ from server.events import EventLog, Nudges
 from server.ops import check
 from server.ops.housekeeping import KIND, HousekeepingJob
 from server.providers import answers
+from server.settings import Retention
 from server.storage import Tx
 from tests.events.support import Log
 from tests.jobs.support import Yard
@@ -51,7 +52,7 @@ async def counts(yard: Yard) -> dict[str, int]:
 async def run(yard: Yard) -> None:
     await yard.add("", kind=KIND)
     if not yard.workers:
-        await yard.start(HousekeepingJob())  # type: ignore[arg-type]
+        await yard.start(HousekeepingJob(Retention()))  # type: ignore[arg-type]
     yard.queue.wake()
 
     async def is_done() -> Any:

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.admin.test_lists import job
 from tests.conftest import Serve
+from tests.people import stored
 from tests.support import Served
 from tests.web.administrators import administrator
 from tests.web.hostile import upload
@@ -77,7 +79,8 @@ async def _run(verdict: Verdict, server: Served, folder: Path, who: str, phases:
 
 async def _serve(serve: Serve, folder: Path) -> Served:
     """A server with the member of the document's examples, who may do everything, a neighbour, posts to like, to
-    change and to delete, and files to replace, to check and to delete."""
+    change and to delete, files to replace, to check and to delete, people to read and to delete, and jobs that have
+    failed."""
     folder.mkdir()
     server = await serve(QUICK, folder)
     grace, ada = await server.api.sign_up("grace"), await administrator(server, "ada")
@@ -85,6 +88,9 @@ async def _serve(serve: Serve, folder: Path) -> Served:
         await server.api.write_post(member["access_token"])
     for _ in range(2):
         await upload(server.api, ada["access_token"])
+    await stored.some(server)
+    for number in range(50):
+        await job(server, "check_files", f"failed {number}", "failed", "it broke")
     return server
 
 

@@ -128,5 +128,5 @@ async def test_what_has_expired_is_pruned(room: Office, moment: Moment) -> None:
     await make(room, "reset")
     kept = await make(room)
     moment.ms += HOUR + 1
-    await room.yard.database.write(links_room.prune)
+    await room.yard.database.write(links_room.prune, 100)
     assert [row["purpose"] for row in await room.rows(LINKS)] == ["confirm"] and await find(room, kept) is not None

@@ -59,8 +59,8 @@ async def test_what_has_ended_is_forgotten_after_a_month(office: Office, moment:
     for status in ("queued", "sent", "failed", "not_configured"):
         await office.yard.database.write(queries.end, await office.write("password_changed"), status)
     moment.ms += 30 * DAY
-    await office.yard.database.write(queries.prune)
+    await office.yard.database.write(queries.prune, 100)
     assert len(await office.rows()) == 4
     moment.ms += 1
-    await office.yard.database.write(queries.prune)
+    await office.yard.database.write(queries.prune, 100)
     assert [row["status"] for row in await office.rows()] == ["queued"]

@@ -6,14 +6,17 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from server.ops import check
+from server.people.model import What
 from server.storage import postgres_connection
 from server.storage.inspection import Place, inspect, place_of
 from tests import postgres
 from tests.conftest import Serve
+from tests.people.house import address, card, number, user
 from tests.support import Served, until
 from tests.web.hostile import FILE, file_body, upload
 
@@ -73,8 +76,31 @@ BREAKS: dict[str, str] = {
     "left of a member who": "UPDATE files SET user_id = 77",
     "of a member who is": "UPDATE checks SET user_id = 77",
     "a member who is gone:": "UPDATE file_versions SET user_id = 77",
+    "without a job that ends it":
+        "INSERT INTO import_runs (schedule, status, started_at) VALUES ('users', 'running', 1)",
+    "over without a time":
+        "INSERT INTO import_runs (schedule, status, started_at, error) VALUES ('users', 'failed', 1, 'it was down')",
+    "failed without a reason":
+        "INSERT INTO import_runs (schedule, status, started_at, finished_at) VALUES ('users', 'failed', 1, 2)",
+    **{f"has a rule without a link{rest}": f"UPDATE {table} SET person_id = NULL"
+       for rest, table in ((", or is", "addresses"), (", or is linked", "cards"))},
+    "linked with nobody": "UPDATE addresses SET person_id = 77, link_rule = 'uid'",
+    "has a uid": "UPDATE addresses SET uid = 'x' || id WHERE uid IS NULL",
+    "something else has none": "UPDATE cards SET uid = NULL WHERE uid IS NOT NULL",
+    "half a place": "UPDATE addresses SET latitude = NULL WHERE latitude IS NOT NULL",
+    "and a fingerprint": "UPDATE cards SET fingerprint = substr(fingerprint, 1, 31)",
+    "a person waits": "UPDATE people SET waits_for_address = 1",
+    "does not wait who has not": "UPDATE people SET waits_for_card = 0",
+    "while somebody waits for it": "UPDATE cards SET person_id = NULL, link_rule = NULL WHERE uid IS NOT NULL",
+    "is not their number": "UPDATE tallies SET n = n + 1 WHERE name = 'addresses coordinates'",
+    "not their number": "DELETE FROM cards WHERE uid IS NULL",
+    "found by their names": "DELETE FROM person_words WHERE kind = 1",
     "points at a row": "INSERT INTO posts (author_id, title, text, created_at) VALUES (99, 'a', 'b', 1)",
 }
+
+
+IMPORTED: dict[What, list[Any]] = {
+    "users": [user(1, 1.5, number(1)), user(2, 2.5)], "addresses": [address(3, 1.5)], "cards": [card(4)]}
 
 
 @pytest.fixture
@@ -92,6 +118,10 @@ async def _lived(server: Served) -> Place:
     await api.call("PUT", f"/api/posts/{post['id']}/like", token=bob)
     file = await upload(api, ada)
     await api.call("PATCH", f"/api/files/{file['id']}", token=ada, data=file_body(b""), headers=FILE)
+
+    for what, records in IMPORTED.items():
+        taken = server.foyer.importing.take(what, records)
+        await server.foyer.database.write(server.foyer.importing.store, what, taken)
 
     async def quiet() -> bool:
         states = [(await api.get("/api/me/enrichment", token=token)).data["status"] for token in (ada, bob)]

@@ -18,9 +18,9 @@ async def test_alive_and_ready(server: Served) -> None:
     answer = await server.api.get("/readyz")
     assert answer.status == 200 and answer.data["status"] == "ready"
     assert (answer.data["database"], answer.data["writes"]) == ("ok", "ok")
-    assert answer.data["stand_ins"] == ["hunter", "clearbit", "mail"]
+    assert answer.data["stand_ins"] == ["hunter", "clearbit", "randomdata", "mail"]
     providers = answer.data["providers"]
-    assert set(providers) == {"hunter", "clearbit", "mail", "flake8"}
+    assert set(providers) == {"hunter", "clearbit", "randomdata", "mail", "flake8"}
     assert all("state" in each for each in providers.values())
     guarded(answer)
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.pages.browser import Page
 
@@ -15,6 +16,12 @@ async def answered(page: Page, status: int, kind: str, body: str) -> None:
     """Every request of the page is answered so, by nobody."""
     told = f"{{status: {status}, headers: {{'Content-Type': '{kind}', 'Retry-After': '0'}}}}"
     await page.js(f"void (fetch = async () => new Response({json.dumps(body)}, {told}))")
+
+
+async def gives(page: Page, data: dict[str, Any]) -> None:
+    """Every request of the page for one of these paths is answered so, others by an empty list."""
+    told = "{data: data[path.split('?')[0]] ?? [], next: null}"
+    await page.js(f"void ((data) => {{ fetch = async (path) => Response.json({told}); }})({json.dumps(data)})")
 
 
 async def unhurt(page: Page) -> None:

@@ -24,7 +24,7 @@ OPTIONS = ("--remote-debugging-port=0", "--no-first-run", "--disable-gpu", "--di
            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--lang=en",
            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
 SECONDS = 20.0
-KEYS = {"Tab": 9, "Enter": 13, " ": 32}
+KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
 
 
 class Complaint(NamedTuple):
@@ -182,6 +182,13 @@ class Page:
     async def focused(self) -> str:
         """The id of the element that has the focus, or what it is."""
         return str(await self.js("document.activeElement.id || document.activeElement.textContent.trim()"))
+
+    async def narrow(self, width: int = 360) -> None:
+        """Makes the page as wide as a small telephone; fails when something of it stands outside."""
+        await self.send("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=True)
+        wide = await self.js("[...document.querySelectorAll('body *')].filter(each => each.checkVisibility() && "
+                             "each.getBoundingClientRect().right > innerWidth + 1).map(each => each.outerHTML)")
+        assert await self.js("document.documentElement.scrollWidth") <= width and not wide, wide
 
     async def picture(self, file: Path) -> None:
         """Takes a picture of the page as it is shown now."""

@@ -12,34 +12,23 @@ from tests.conftest import Serve
 from tests.pages.attacks import ATTACKS, HURT, answered, unhurt
 from tests.pages.browser import Page
 from tests.pages.conftest import Browse
+from tests.pages.members import REFRESH, sign_in
 from tests.support import PASSWORD, Served, until
 from tests.web.hostile import FILE, file_body, upload
 from ws import protocol
 
 pytestmark = pytest.mark.browser
 
-REFRESH = "/api/token/refresh"
-NOBODY = (REFRESH, 422)  # what a page is told that looks for a session where there is none
 SOURCE = 'import os\nimport sys  # noqa\n\n\ndef add(a, b):\n    return a+ b\n'
 LINES = "[...document.querySelectorAll('#source li')].map(li => [li.value, li.innerText.trim().split(/\\n+/)])"
 NOWHERE = ("https://example.org/", "//example.org/", "/\\example.org", "javascript:document.title='hurt'", "",
            "\\\\example.org", "/\t/example.org", "data:text/html,x", "files", "http:/files", "/.//example.org")
 
 
-async def sign_in(page: Page, name: str = "ada", path: str = "/files") -> None:
-    """Opens a page that leads to the sign-in, and signs in."""
-    page.refusals.append(NOBODY)
-    await page.open(path)
-    await page.sees("h1", "Sign in")
-    await page.fill(username=name, password=PASSWORD)
-    await page.press(".send")
-    await page.arrives("/files")
-
-
 async def at_home(page: Page, server: Served) -> str:
     """Somebody who is signed in at their files; an access token of another session of theirs."""
     token: str = (await server.api.sign_up("ada"))["access_token"]
-    await sign_in(page)
+    await sign_in(page, "/files")
     await page.sees("#none", "You have no files yet.")
     await until(lambda: page.asked("GET", "/api/files") == 2)  # once more when the socket is ready
     return token
@@ -50,7 +39,7 @@ async def at_home(page: Page, server: Served) -> str:
 async def test_who_is_not_signed_in_is_led_there_and_back_to_the_same_file(page: Page, server: Served) -> None:
     token = (await server.api.sign_up("ada"))["access_token"]
     file = await upload(server.api, token)
-    await sign_in(page, path=f"/files#{file['id']}")
+    await sign_in(page, f"/files#{file['id']}")
     await page.sees("#name", "engine.py")
     assert await page.js("location.hash") == f"#{file['id']}"
     assert await page.js("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
@@ -69,7 +58,7 @@ async def test_the_mails_link_leads_to_the_file(page: Page, server: Served) -> N
         return found[0] if found else None
     told = str(await until(link))
     assert told == f"{server.url}/files#{file['id']}"
-    await sign_in(page, path=told.removeprefix(server.url))
+    await sign_in(page, told.removeprefix(server.url))
     await page.sees("#source", "F401")
 
 
@@ -246,7 +235,7 @@ async def test_a_source_is_read_as_it_says_itself(page: Page, server: Served) ->
     sources = ["# coding: latin-1\nA = 'caf\u00e9'\n".encode("latin-1"), "\ufeffA = 'caf\u00e9'\n".encode(),
                "# coding: nonsense\nA = 'caf\u00e9'\n".encode(), "A = 1\r\nB = 'caf\u00e9'\r".encode()]
     ids = [(await upload(server.api, token, source))["id"] for source in sources]
-    await sign_in(page)
+    await sign_in(page, "/files")
     for id_ in ids:
         await page.open("/docs")
         await page.open(f"/files#{id_}")
@@ -292,7 +281,7 @@ async def test_a_file_of_nobody_is_not_there(page: Page, server: Served) -> None
 async def test_a_large_file_is_shown_in_part_with_all_that_was_found(page: Page, server: Served) -> None:
     token = (await server.api.sign_up("ada"))["access_token"]
     file = await upload(server.api, token, b"A = 1\n" * 8000 + b"B  = 1\n")
-    await sign_in(page, path=f"/files#{file['id']}")
+    await sign_in(page, f"/files#{file['id']}")
     await page.sees("#summary", "E221")
     assert await page.js("document.querySelectorAll('#source li').length") == 5001
     assert await page.js("document.querySelector('#source li:last-child').value") == 8001

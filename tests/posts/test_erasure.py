@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from server.core.clock import DAY, iso, now_ms
+from server.events import log as events
 from server.ops import check
 from server.posts import memory, queries
 from server.posts.memory import Kept, kept
@@ -123,14 +124,15 @@ async def test_a_like_knows_the_event_that_tells_of_it(crowd: Crowd) -> None:
 async def test_mentions_are_kept_as_long_as_the_events(crowd: Crowd) -> None:
     served, now = crowd.served, now_ms()
     post = crowd.posts[0]
-    likers = await _run(served, "SELECT user_id FROM likes WHERE post_id = $1 ORDER BY user_id", post["id"])
-    await _run(served, "UPDATE likes SET at = $2 WHERE post_id = $1 AND user_id = $3 RETURNING 1", post["id"],
-               now - 31 * DAY, likers[0][0])
+    likers = await _run(served, "SELECT user_id, told FROM likes WHERE post_id = $1 ORDER BY told", post["id"])
+    await _run(served, "UPDATE events SET at = $1 WHERE user_id = $2 AND seq <= $3 RETURNING 1", now - 31 * DAY,
+               post["author"]["id"], likers[0][1])
+    await served.foyer.database.write(events.prune, now - 30 * DAY)
     await served.api.call("DELETE", f"/api/posts/{post['id']}", token=crowd.tokens[0])
-    assert await _run(served, "SELECT member_id FROM mentions ORDER BY member_id") == likers[1:]
+    assert await _run(served, "SELECT member_id, told FROM mentions ORDER BY told") == likers[1:]
     await _run(served, "UPDATE mentions SET at = $1 WHERE member_id = $2 RETURNING 1", now - 31 * DAY, likers[1][0])
-    await served.foyer.database.write(queries.prune_mentions)
-    assert await _run(served, "SELECT member_id FROM mentions ORDER BY member_id") == likers[2:]
+    await served.foyer.database.write(queries.prune_mentions, now - 30 * DAY, 100)
+    assert await _run(served, "SELECT member_id, told FROM mentions ORDER BY told") == likers[2:]
 
 
 async def test_a_like_that_was_repeated_after_it_was_taken_back(serve: Any) -> None:

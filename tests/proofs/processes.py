@@ -127,6 +127,7 @@ async def sandbox(folder: Path) -> AsyncIterator[dict[str, str]]:
     try:
         yield {"FOYER_HUNTER_URL": f"{process.url}/hunter", "FOYER_HUNTER_API_KEY": "stand-in",
                "FOYER_CLEARBIT_URL": f"{process.url}/clearbit", "FOYER_CLEARBIT_API_SECRET": "stand-in",
+               "FOYER_RANDOMDATA_URL": f"{process.url}/randomdata",
                "FOYER_MAIL_URL": smtp, "FOYER_MAIL_FIRST_RETRY": "50 ms", "FOYER_MAIL_LONGEST_RETRY": "200 ms"}
     finally:
         await process.terminate()

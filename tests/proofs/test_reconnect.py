@@ -23,7 +23,7 @@ from tests.support import PASSWORD, Answer, Api, until
 
 MEMBERS, WITH_OUR_CLIENT, KILLS = 200, 40, 5
 DELAY = 0.3  # seconds by which the stand-ins hold each answer back: with eight at a time the run is full of them
-SWITCHED = "Stand-ins are in use for Hunter, Clearbit and Mail at "
+SWITCHED = "Stand-ins are in use for Hunter, Clearbit, Randomdata and Mail at "
 
 
 class Town:

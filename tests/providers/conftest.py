@@ -7,6 +7,8 @@ from unittest.mock import Mock
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from aioresponses import aioresponses
 
 from server.providers.http import ProviderHttp
@@ -14,6 +16,8 @@ from server.providers.pacing import Clocks
 from server.sandbox.app import Sandbox, start
 
 Switch = Callable[[str, dict[str, Any]], Awaitable[None]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+WebServer = Callable[[Handler], Awaitable[str]]
 
 
 @pytest.fixture
@@ -42,6 +46,23 @@ def switch(control: aiohttp.ClientSession) -> Switch:
         async with control.put(f"/_switch/{provider}", json=body) as response:
             assert response.status == 200, await response.text()
     return put
+
+
+@pytest.fixture
+async def web_server() -> AsyncIterator[WebServer]:
+    """Starts servers that answer every request by a function of the test; gives their URLs."""
+    servers: list[TestServer] = []
+
+    async def begin(handler: Handler) -> str:
+        app = web.Application()
+        app.router.add_route("*", "/{rest:.*}", handler)
+        server = TestServer(app)
+        await server.start_server(shutdown_timeout=0.1)
+        servers.append(server)
+        return str(server.make_url("/")).rstrip("/")
+    yield begin
+    for server in servers:
+        await server.close()
 
 
 class Time:

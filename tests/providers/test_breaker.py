@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from server.core.clock import iso
 from server.providers.breaker import Breaker
 from server.providers.outcome import Kind, Outcome, broken
 
@@ -98,6 +99,29 @@ def test_how_long_it_is_off(outcome: Outcome, lasts: float, time: Any) -> None:
     assert not call(breaker, FINE).asked
     time.at += 1.5
     assert call(breaker, FINE).asked
+
+
+def test_the_last_error_stays_known_when_it_is_over(time: Any) -> None:
+    breaker = Breaker("it", time.clocks)
+    call(breaker, Outcome(Kind.LATER, reason="status 202, no result yet"))
+    call(breaker, Outcome(Kind.NOT_FOUND, reason="status 404"))
+    assert (breaker.describe()["last_error"], breaker.describe()["last_error_at"]) == (None, None)
+    for kind, reason in ((Kind.BROKEN, "status 500"), (Kind.LIMITED, "status 429, rate limit"), (Kind.OFF, "key")):
+        time.at += 10_000
+        at = iso(int(time.clocks.wall() * 1000))
+        call(breaker, Outcome(kind, reason=reason))
+        assert (breaker.describe()["last_error"], breaker.describe()["last_error_at"]) == (reason, at)
+    time.at += 10_000
+    held = call(breaker, FINE)
+    assert held.asked and (breaker.describe()["last_error"], breaker.describe()["last_error_at"]) == ("key", at)
+
+
+def test_an_answer_of_its_own_is_no_error_of_the_service(time: Any) -> None:
+    breaker = opened(time)
+    at = breaker.describe()["last_error_at"]
+    time.at += 10
+    assert not call(breaker, FINE).asked
+    assert (breaker.describe()["last_error"], breaker.describe()["last_error_at"]) == ("status 500", at)
 
 
 def test_a_rate_limit_is_a_pause_for_everybody(time: Any) -> None:

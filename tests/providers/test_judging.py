@@ -154,11 +154,14 @@ async def test_a_refused_key_stops_the_calls(http: ProviderHttp, network: Any, t
     assert [(each.kind, each.reason, each.asked) for each in outcomes] == [
         ("off", "key", True), ("off", "key", False), ("off", "key", False)]
     assert network.calls == 1
-    assert clearbit.describe() == {"state": "off", "reason": "key", "until": iso(int(time.clocks.wall() + 900) * 1000)}
+    refused_at = time.clocks.wall()
+    last = {"last_error": "key", "last_error_at": iso(int(refused_at) * 1000)}
+    assert clearbit.describe() == {
+        "state": "off", "reason": "key", "until": iso(int(refused_at + 900) * 1000), **last}
     time.at += 901
     network.get(FIND, payload={"person": {"bio": "hi"}, "company": None})
     assert (await clearbit.find(ADA)).kind == "found"
-    assert clearbit.describe() == {"state": "ready", "reason": "", "until": None}
+    assert clearbit.describe() == {"state": "ready", "reason": "", "until": None, **last}
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert warnings == ["clearbit is off (key) for 900 s", "clearbit is back"]
 
@@ -209,7 +212,8 @@ async def test_gravatars_hour_is_kept(key: str, most: int, http: ProviderHttp, n
     last = outcomes[-1]
     assert (last.kind, last.reason) == ("limited", "own pace") and last.wait is not None and last.wait > 3400
     assert gravatar.describe() == {
-        "state": "ready", "reason": "limited", "until": iso(int((time.clocks.wall() + last.wait) * 1000))}
+        "state": "ready", "reason": "limited", "until": iso(int((time.clocks.wall() + last.wait) * 1000)),
+        "last_error": None, "last_error_at": None}
     assert time.at - began < most / 8  # nobody waited in here for the hour to end
     time.at += last.wait + 0.01
     assert (await gravatar.find(ADA)).asked and gravatar.describe()["reason"] == ""

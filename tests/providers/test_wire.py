@@ -5,13 +5,12 @@ import asyncio
 import gzip
 import logging
 import time as real_time
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
 
 from server.providers.clearbit import Clearbit
 from server.providers.gravatar import Gravatar, hashed
@@ -19,28 +18,10 @@ from server.providers.http import Answer, ProviderHttp
 from server.providers.hunter import Hunter
 from server.providers.outcome import Outcome
 from server.sandbox.app import Sandbox
+from tests.providers.conftest import WebServer
 
 ADA = "ada.o'neill+tag%20&x=1#é@lovelace.example"
 KEY = "k3y-that-must-not-leak"
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Serve = Callable[[Handler], Awaitable[str]]
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    servers: list[TestServer] = []
-
-    async def begin(handler: Handler) -> str:
-        app = web.Application()
-        app.router.add_route("*", "/{rest:.*}", handler)
-        server = TestServer(app)
-        await server.start_server(shutdown_timeout=0.1)
-        servers.append(server)
-        return str(server.make_url("/")).rstrip("/")
-    yield begin
-    for server in servers:
-        await server.close()
 
 
 async def get(http: ProviderHttp, url: str, timeout: float = 10.0) -> Answer | Outcome:
@@ -52,13 +33,13 @@ def reason(got: Answer | Outcome) -> str:
     return got.reason
 
 
-async def test_the_request_of_each_call(serve: Serve, http: ProviderHttp) -> None:
+async def test_the_request_of_each_call(web_server: WebServer, http: ProviderHttp) -> None:
     seen: list[web.Request] = []
 
     async def handler(request: web.Request) -> web.Response:
         seen.append(request)
         return web.Response(status=404, text="{}")
-    url = await serve(handler)
+    url = await web_server(handler)
     await Hunter(http, url + "/v/", KEY, paced=False).verify(ADA)
     await Hunter(http, url, KEY, paced=False).find(ADA)
     await Clearbit(http, url, KEY, paced=False).find(ADA)
@@ -74,14 +55,14 @@ async def test_the_request_of_each_call(serve: Serve, http: ProviderHttp) -> Non
 
 
 @pytest.mark.parametrize("key, header", [("", None), (KEY, f"Bearer {KEY}")])
-async def test_of_the_address_gravatar_is_told_the_hash_alone(key: str, header: str | None, serve: Serve,
+async def test_of_the_address_gravatar_is_told_the_hash_alone(key: str, header: str | None, web_server: WebServer,
                                                               http: ProviderHttp) -> None:
     seen: list[web.Request] = []
 
     async def handler(request: web.Request) -> web.Response:
         seen.append(request)
         return web.json_response({"error": "Profile not found"}, status=404)
-    url = await serve(handler)
+    url = await web_server(handler)
     for email in ("MyEmailAddress@example.com ", "myemailaddress@example.com"):
         assert (await Gravatar(http, url + "/base/", key, paced=False).find(email)).kind == "not_found"
     of_the_documentation = "84059b07d4be67b806386c0aad8070a23f18836bbaae342275dc0a83414c32ee"
@@ -148,34 +129,34 @@ async def test_before_opening_and_after_closing() -> None:
     assert reason(await get(http, "http://127.0.0.1/")) == "session closed"
 
 
-async def test_a_body_up_to_the_cap_is_read_and_no_byte_more(serve: Serve) -> None:
+async def test_a_body_up_to_the_cap_is_read_and_no_byte_more(web_server: WebServer) -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.Response(body=b"x" * int(request.path[1:]))
-    url = await serve(handler)
+    url = await web_server(handler)
     async with ProviderHttp(max_body=200_000) as http:
         full = await get(http, url + "/200000")
         assert isinstance(full, Answer) and len(full.body) == 200_000
         assert reason(await get(http, url + "/200001")) == "body too large"
 
 
-async def test_a_compressed_bomb_is_stopped_at_the_cap(serve: Serve, http: ProviderHttp) -> None:
+async def test_a_compressed_bomb_is_stopped_at_the_cap(web_server: WebServer, http: ProviderHttp) -> None:
     bomb = gzip.compress(b"\0" * 50_000_000)
 
     async def handler(_: web.Request) -> web.Response:
         return web.Response(body=bomb, headers={"Content-Encoding": "gzip"})
-    assert reason(await get(http, await serve(handler))) == "body too large"
+    assert reason(await get(http, await web_server(handler))) == "body too large"
 
 
-async def test_an_endless_body_is_stopped_at_the_cap(serve: Serve, http: ProviderHttp) -> None:
+async def test_an_endless_body_is_stopped_at_the_cap(web_server: WebServer, http: ProviderHttp) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         while True:
             await response.write(b"x" * 65536)
-    assert reason(await get(http, await serve(handler))) == "body too large"
+    assert reason(await get(http, await web_server(handler))) == "body too large"
 
 
-async def test_the_deadline_covers_a_body_that_drips(serve: Serve, http: ProviderHttp) -> None:
+async def test_the_deadline_covers_a_body_that_drips(web_server: WebServer, http: ProviderHttp) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -183,39 +164,39 @@ async def test_the_deadline_covers_a_body_that_drips(serve: Serve, http: Provide
             await response.write(b" ")
             await asyncio.sleep(0.01)
     began = real_time.monotonic()
-    assert reason(await get(http, await serve(handler), 0.1)) == "timeout"
+    assert reason(await get(http, await web_server(handler), 0.1)) == "timeout"
     assert real_time.monotonic() - began < 2.0
 
 
-async def test_cookies_are_not_kept(serve: Serve, http: ProviderHttp) -> None:
+async def test_cookies_are_not_kept(web_server: WebServer, http: ProviderHttp) -> None:
     cookies: list[str | None] = []
 
     async def handler(request: web.Request) -> web.Response:
         cookies.append(request.headers.get("Cookie"))
         return web.Response(headers={"Set-Cookie": "who=you; Path=/"})
-    url = await serve(handler)
+    url = await web_server(handler)
     await get(http, url)
     await get(http, url)
     assert cookies == [None, None]
 
 
-async def test_a_proxy_of_the_environment_is_not_used(serve: Serve, http: ProviderHttp,
+async def test_a_proxy_of_the_environment_is_not_used(web_server: WebServer, http: ProviderHttp,
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     async def handler(_: web.Request) -> web.Response:
         return web.Response(text="direct")
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_port()}")
-    got = await get(http, await serve(handler))
+    got = await get(http, await web_server(handler))
     assert isinstance(got, Answer) and got.body == b"direct"
 
 
-async def test_cancelling_goes_through_and_frees_the_probe(serve: Serve, http: ProviderHttp) -> None:
+async def test_cancelling_goes_through_and_frees_the_probe(web_server: WebServer, http: ProviderHttp) -> None:
     arrived = asyncio.Event()
 
     async def handler(_: web.Request) -> web.Response:
         arrived.set()
         await asyncio.Event().wait()
         raise AssertionError
-    hunter = Hunter(http, await serve(handler), KEY, paced=False)
+    hunter = Hunter(http, await web_server(handler), KEY, paced=False)
     task = asyncio.create_task(hunter.verify(ADA))
     await arrived.wait()
     task.cancel()

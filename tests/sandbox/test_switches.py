@@ -149,11 +149,12 @@ def test_the_oldest_addresses_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> 
 
 async def test_every_position_of_every_endpoint_plays_without_an_error(ask: Any, caplog: Any) -> None:
     paths = {"verifier": "v2/email-verifier", "find": "v2/combined/find", "people": "v2/people/find",
-             "companies": "v2/companies/find", "account": "v2/account", "profile": f"v3/profiles/{hashed(ADA)}"}
-    for provider in ("hunter", "clearbit", "gravatar"):
+             "companies": "v2/companies/find", "account": "v2/account", "profile": f"v3/profiles/{hashed(ADA)}",
+             "users": "api/v2/users", "addresses": "api/v2/addresses", "cards": "api/v2/credit_cards"}
+    for provider in ("hunter", "clearbit", "gravatar", "randomdata"):
         positions = (await ask(f"/_switch/{provider}"))[1]["positions"]
         for endpoint, names in positions.items():
-            for name in (name for name in names if name != "hang"):
+            for name in (name for name in names if name not in ("hang", "drip")):
                 await ask.switch(provider, **{endpoint: [name]})
                 try:
                     await ask(f"/{provider}/{paths[endpoint]}", email=ADA, domain="b.example")

@@ -201,10 +201,10 @@ async def test_the_account_counts_what_was_answered(ask: Any) -> None:
 def test_the_settings_that_are_printed_lead_to_the_stand_ins(tmp_path: Path) -> None:
     (tmp_path / "printed.cfg").write_text(settings_lines("http://127.0.0.1:4711", "smtp://[::1]:4712"))
     made = settings.load(tmp_path / "printed.cfg", {}, {("enrichment", "providers"): "gravatar,clearbit,hunter"})
-    assert [made.hunter.url, made.clearbit.url, made.gravatar.url] == [
-        f"http://127.0.0.1:4711/{name}" for name in ("hunter", "clearbit", "gravatar")]
+    assert [made.hunter.url, made.clearbit.url, made.gravatar.url, made.randomdata.url] == [
+        f"http://127.0.0.1:4711/{name}" for name in ("hunter", "clearbit", "gravatar", "randomdata")]
     assert made.mail.url == "smtp://[::1]:4712"
-    assert not any(made.stand_in(name) for name in ("hunter", "clearbit", "gravatar", "mail"))
+    assert not any(made.stand_in(name) for name in ("hunter", "clearbit", "gravatar", "randomdata", "mail"))
 
 
 _PROBE = """

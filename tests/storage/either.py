@@ -16,13 +16,14 @@ from tests.storage.filled import Filled
 from tests.storage.lived import lived
 
 SECRET = {"FOYER_AUTH_SECRET": "a secret of all processes, 32 or more"}
-REMEMBERS = ("users", "sessions", "posts", "links", "mails", "referrals", "ledger", "files",
-             "file_versions", "checks")  # the ids of what is gone, too
+REMEMBERS = ("users", "sessions", "posts", "links", "mails", "referrals", "ledger", "files", "file_versions", "checks",
+             "audit", "import_runs", "people", "addresses", "cards", "backups")  # the ids of what is gone, too
 NUMBERED = (*REMEMBERS, "events", "jobs")
 # What is not in a database in which little has happened, with texts that not everybody sorts alike.
 MORE = """
-INSERT INTO schedules VALUES ('a', 1, -5), ('B', 2, 9007199254740991), ('_', 3, 0), ('é', 4, 0), ('', 1, 1);
-INSERT INTO schedules VALUES ('🎉', 1, 1), ('a b', 1, 1), ('a-b', 1, 1), ('ﬁ', 1, 1);
+INSERT INTO schedules (name, every_ms, next_at)
+    VALUES ('a', 1, -5), ('B', 2, 9007199254740991), ('_', 3, 0), ('é', 4, 0), ('', 1, 1);
+INSERT INTO schedules (name, every_ms, next_at) VALUES ('🎉', 1, 1), ('a b', 1, 1), ('a-b', 1, 1), ('ﬁ', 1, 1);
 INSERT INTO idempotency VALUES ('s', 'Z', '', 200, NULL, x'00ff0a', 1, 1), ('s', 'a', 'h', 200, '', x'', 1, NULL);
 INSERT INTO idempotency VALUES ('S', 'ä', '', 200, 'NULL', CAST('text' AS BLOB), 1, 2);
 INSERT INTO provider_answers VALUES ('x', 'hunter', 'not_found', 5), ('x', '*', 'claimed', 5);
@@ -47,6 +48,28 @@ INSERT INTO checks (id, user_id, file_id, version, options, status, requested_at
     VALUES (2, 1, 3, 2, '{}', 'error', 1, 5, 'ä', 3), (7, 2, 8, 1, '{"select":["E"]}', 'pending', 1, NULL, NULL, NULL);
 INSERT INTO events (user_id, seq, type, at, data) VALUES (1, 2, 'file_checked', 1, '{"check_id":2}');
 INSERT INTO jobs (id, kind, key, body, state, run_at, created_at) VALUES (71, 'check_files', '2', '{}', 'ready', 1, 1);
+INSERT INTO audit VALUES (3, 1, 'login_failed', NULL, 1, 'ä', '::1', 'r', '{"times":2}');
+INSERT INTO audit VALUES (8, 1, 'member_left', 99, 99, NULL, NULL, NULL, '{}');
+DELETE FROM audit WHERE id = 8;
+INSERT INTO import_runs VALUES (3, 'users', 'done', 1, 2, 1, 0, 0, 1, 0, '{"ä": 1}', NULL);
+INSERT INTO import_runs VALUES (9, 'users', 'failed', 1, 2, 0, 0, 0, 0, 0, '{}', 'ä');
+DELETE FROM import_runs WHERE id = 9;
+INSERT INTO people (id, uid, first_name, last_name, gender, gender_key, waits_for_address, created_at, updated_at)
+    VALUES (4, 'é', 'Zoë', 'É', 'Ä', 'a', 0, 1, 1), (7, 'z', 'x', 'y', NULL, NULL, 1, 1, 1);
+INSERT INTO person_words VALUES (4, 0, 'zoe e'), (4, 1, 'e zoe');
+INSERT INTO addresses (id, uid, person_id, link_rule, city, latitude, longitude, created_at, updated_at)
+    VALUES (3, 'ä', 4, 'adopted', 'É', NULL, NULL, 1, 1), (4, NULL, 4, 'embedded', '', -1, 180000000, 1, 1),
+    (6, 'Z', NULL, NULL, NULL, 0, 0, 1, 1), (8, 'z', NULL, NULL, NULL, NULL, NULL, 1, 1);
+INSERT INTO cards VALUES (2, NULL, 4, 'embedded', NULL, '0004', NULL,
+    x'00ff0a2700ff0a2700ff0a2700ff0a2700ff0a2700ff0a2700ff0a2700ff0a27', 1, 2);
+INSERT INTO cards VALUES (5, 'z', NULL, NULL, 'ä', '0004', '2027-02-28', zeroblob(32), 1, 2);
+INSERT INTO tallies VALUES ('people', 1, 1), ('addresses', 2, 1), ('addresses adopted', 1, 1), ('members', 9, 1),
+    ('addresses embedded', 1, 1), ('addresses unlinked', 1, 1), ('cards embedded', 1, 1), ('cards', 0, 1);
+INSERT INTO backups VALUES (2, 'ä.db', 1, 2, 3, NULL), (6, 'b.db', 1, 2, NULL, 'ä');
+DELETE FROM backups WHERE id = 6;
+DELETE FROM people WHERE id = 7;
+DELETE FROM addresses WHERE id = 8;
+DELETE FROM cards WHERE id = 5;
 DELETE FROM file_versions WHERE id = 9;
 DELETE FROM contents WHERE sha256 = 'É';
 DELETE FROM links WHERE id = 9;
@@ -135,11 +158,19 @@ def next_ids(place: Place) -> dict[str, int | None]:
                " SELECT user_id, file_id, -1, '', sha256, 0, 1 FROM file_versions LIMIT 1 RETURNING id")
     checked = ("INSERT INTO checks (user_id, file_id, version, options, status, requested_at)"
                " SELECT user_id, id, 1, '', 'pending', 1 FROM files LIMIT 1 RETURNING id")
+    act = "INSERT INTO audit (at, act) VALUES (1, 'n') RETURNING id"
+    imported = "INSERT INTO import_runs (schedule, status, started_at) VALUES ('n', 'running', 1) RETURNING id"
+    named = ("INSERT INTO people (uid, first_name, last_name, created_at, updated_at) VALUES ('n', '', '', 1, 1)"
+             " RETURNING id")
+    address = "INSERT INTO addresses (uid, created_at, updated_at) VALUES ('n', 1, 1) RETURNING id"
+    card = ("INSERT INTO cards (uid, last4, fingerprint, created_at, updated_at)"
+            " SELECT 'n', '', fingerprint, 1, 1 FROM cards LIMIT 1 RETURNING id")
+    backup = "INSERT INTO backups (file, started_at, finished_at) VALUES ('', 1, 1) RETURNING id"
     event = "INSERT INTO events (user_id, seq, type, at, data) VALUES (2, 9, 'x', 1, '') RETURNING id"
     job = ("INSERT INTO jobs (kind, key, body, state, run_at, created_at) VALUES ('n', '', '', 'ready', 1, 1)"
            " RETURNING id")
     statements = dict(zip(NUMBERED, (user, session, post, link, mail, referral, entry, file,
-                                     version, checked, event, job)))
+                                     version, checked, act, imported, named, address, card, backup, event, job)))
     if isinstance(place, Path):
         with inspection.opened(place) as raw:
             found = {name: raw.execute(sql).fetchone() for name, sql in statements.items()}

@@ -10,6 +10,7 @@ from server.storage.connection import sqlite
 
 # Tables that stay small however large the community grows.
 SMALL = {"meta": "one row", "schedules": "a row for each kind of work that repeats itself",
+         "tallies": "a row for each number that is kept",
          "sqlite_master": "a row for each table and index"}
 MEMBERS, ROWS = 2000, 6000
 

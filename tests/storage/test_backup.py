@@ -79,8 +79,8 @@ def test_the_line_and_the_key(source: Path) -> None:
     done = run("backup", "kept.db", folder=source.parent)
     assert (done.returncode, done.stderr) == (0, "")
     first, second = done.stdout.splitlines()
-    assert first.startswith("kept.db: 0.3 MiB, schema 4, 3 members, 9 posts, 9 likes, verified, ")
-    assert "foyer.key" in second
+    assert first.startswith("kept.db: 0.4 MiB, schema 5, 3 members, 9 posts, 9 likes, verified, ")
+    assert "foyer.key" in second and "foyer.cards.key" in second
     assert b"k3y" not in source.with_name("kept.db").read_bytes()
     assert run("check", "--database", "sqlite:kept.db", folder=source.parent).returncode == 0
 
@@ -95,7 +95,8 @@ def test_a_file_that_is_there_is_not_replaced_unless_it_is_asked_for(source: Pat
     assert names(target) == ["ada", "bob", "eve"] and target.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("name", ["foyer.db", "foyer.db-wal", "foyer.db-shm", "foyer.db.lock", "foyer.key", "link"])
+@pytest.mark.parametrize("name", ["foyer.db", "foyer.db-wal", "foyer.db-shm", "foyer.db.lock", "foyer.key",
+                                  "foyer.cards.key", "link"])
 def test_what_belongs_to_the_server_is_never_replaced(source: Path, name: str) -> None:
     source.with_name("link").symlink_to(source)
     before = source.read_bytes()

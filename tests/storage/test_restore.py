@@ -213,11 +213,12 @@ def _useless(folder: Path, kept: Path) -> None:
 def test_the_command_says_what_it_did(kept: Path, target: Path) -> None:
     done = run("restore", str(kept), "--force", folder=target.parent)
     assert (done.returncode, done.stderr) == (0, "")
-    first, second = done.stdout.splitlines()
+    first, second, third = done.stdout.splitlines()
     assert first.startswith(f"foyer.db: schema {schema.VERSION}, 2 members, 6 posts, 6 likes, verified and put ")
     assert "what was there is now foyer.db.before-restore-" in first
-    assert "There is no foyer.key" in second
-    target.with_name("foyer.key").write_text("k" * 64)
+    assert "There is no foyer.key" in second and "There is no foyer.cards.key" in third
+    for name in ("foyer.key", "foyer.cards.key"):
+        target.with_name(name).write_text("k" * 64)
     assert len(run("restore", str(kept), "--force", folder=target.parent).stdout.splitlines()) == 1
 
 

@@ -33,18 +33,23 @@ ONLY_SQLITE = {
 ONLY_POSTGRES = {
     "server/storage/channel.py": "NOTIFY",
     "server/storage/copying.py": "LAST_OF_SEQUENCE SET_SEQUENCE",
-    "server/storage/postgres.py": "LOCK LOCK_SCHEMA TRY_LOCK_SCHEMA TABLES IS_OURS",
+    "server/storage/postgres.py": "LOCK LOCK_SCHEMA TRY_LOCK_SCHEMA BYTES TABLES IS_OURS",
     "server/storage/postgres_connection.py": "SERVERS",
 }
 # Where PostgreSQL needs other words. Each more is one more that may come to mean something else.
 SAID_DIFFERENTLY = {
     "server/accounts/queries.py: HOLD_USER": "the row is locked",
+    "server/audit/log.py: HOLD_MEMBER": "the row is locked",
     "server/files/queries.py: HOLD_FILE": "the row is locked",
+    "server/jobs/schedules.py: HOLD_SCHEDULE": "the row is locked",
     "server/files/queries.py: HOLD_MEMBER": "the row is locked",
     "server/jobs/queue.py: CLAIM": "two workers pass each other by",
+    "server/ops/administrators.py: FIND_MEMBER": "the row is locked",
     "server/ops/check.py: INVARIANTS[14][1]": "it looks into JSON",
     "server/ops/check.py: INVARIANTS[15][1]": "it looks into JSON",
     "server/ops/check.py: INVARIANTS[37][1]": "it looks into JSON",
+    "server/people/storing.py: EMBED_CARDS": "the kind of the argument",
+    "server/people/storing.py: PUT_CARDS": "the kind of the argument",
     "server/posts/queries.py: HOLD_LIKES_OF": "the rows are locked",
     "server/posts/queries.py: HOLD_POST": "the row is locked",
     "server/posts/queries.py: INSERT_LIKE": "the author's row is locked",
@@ -53,6 +58,10 @@ SAID_DIFFERENTLY = {
 }
 # Scans that are bounded by something else than the size of the table.
 SCANS = {
+    **{(f"server/admin/stats.py: COUNTS['{what}']", scan): "only its first 100 000 rows, as the LIMIT says"
+       for what, scan in (("members", "users by users_referral_code"), ("posts", "posts by posts_by_author"),
+                          ("likes", "likes by likes_of_post"))},
+    ("server/admin/stats.py: LAST_BACKUP", "backups by backups_good"): "the LIMIT ends it at the newest row",
     ("server/events/log.py: FIND_PRUNABLE", "events"): "only its first rows, up to the LIMIT",
     ("server/events/log.py: FIND_PRUNABLE", "u by users_acknowledged"):
         "only members who acknowledged something since they were last pruned are in the index",
@@ -61,9 +70,12 @@ SCANS = {
     ("server/jobs/queue.py: COUNT_JOBS", "jobs by jobs_due"): "only what waits is in the index, and is to be counted",
     ("server/jobs/queue.py: COUNT_JOBS", "jobs by jobs_running"): "only what is being worked on is in the index",
     ("server/jobs/queue.py: COUNT_JOBS", "jobs by jobs_failed"): "only what failed this week is in the index",
-    ("server/ops/administrators.py: COUNT_ADMINISTRATORS", "users"):
-        "`admin` tells the operator how many there are, once for each call of the command",
+    ("server/ops/backups.py: LAST_GOOD", "backups by backups_good"): "the LIMIT ends it at the newest row",
+    **{(name, "users by users_administrators"): "only administrators are in the index" for name in (
+        "server/ops/administrators.py: COUNT_ADMINISTRATORS", "server/people/runs.py: ADMINISTRATORS")},
     ("server/referrals/queries.py: NEWEST_CURRENCY", "ledger"): "the LIMIT ends it at the newest row",
+    **{(f"server/people/linking.py: WAITING['{what}']", f"people by people_without_{one}"): "the LIMIT ends it"
+       for what, one in (("addresses", "address"), ("cards", "card"))},
     ("server/storage/restore.py: HAS_MEMBERS", "users by users_referral_code"): "EXISTS ends it at the first row",
 }
 SORTS = {
@@ -81,6 +93,8 @@ STARRED = {
     ("READ_LIKERS", "*before"): 2,
     **{(f"FEED['{order}']", "*page.args"): 3 + more for order, more in (
         ("new", 0), ("unliked", 0), ("likes", 1), ("new_of", 1), ("unliked_of", 1), ("likes_of", 2))},
+    **{(f"{name}['{of}']", "*who"): of != "all" for name in ("WINDOW", "LIST_AUDIT") for of in (
+        "all", "member", "actor")},
 }
 # Given to a Tx by something else than a name or a text that stands there.
 UNRESOLVED = {

@@ -75,7 +75,8 @@ def guarded(answer: Answer) -> None:
 
 def filled(path: str, id_: int | str = 1) -> str:
     """The path of a route with something in each of its places."""
-    return path.replace("{id}", str(id_)).replace("{username}", "ada").replace("{code}", "abc123")
+    return path.replace("{id}", str(id_)).replace("{username}", "ada").replace("{code}", "abc123").replace(
+        "{name}", "users")
 
 
 def file_body(content: bytes = b"import os\n", name: str = "engine.py", field: str = "file") -> bytes:

@@ -53,7 +53,7 @@ async def test_those_that_are_whole_are_forgotten(server: Served) -> None:
     await server.foyer.allowances.take(Allowance("x", Rate(1, 3600), "kept"))
 
     async def left() -> int:
-        await server.foyer.database.write(allowances.prune)
+        await server.foyer.database.write(allowances.prune, 100)
         found: int = await server.foyer.database.read(
             lambda tx: tx.value("SELECT count(*) FROM allowances WHERE name = 'x'"))
         return found

@@ -11,6 +11,7 @@ import pytest
 
 from server.web.route import Route
 from tests.support import PASSWORD, Answer, Api, Served
+from tests.web.administrators import administrator
 from tests.web.hostile import BAD_VALUES, BROKEN_BODIES, FORM, JSON, body_with, filled, problem, upload
 
 TAKEN = ("application/json", "application/x-www-form-urlencoded")
@@ -28,10 +29,11 @@ GOOD: dict[str, dict[str, Any]] = {
     "PATCH /api/posts/{id}": {"title": "A title"},
     "POST /api/events/ack": {"seq": 1},
     "POST /api/files/{id}/checks": {"max_line_length": 100, "ignore": "E501"},
+    "PATCH /api/admin/schedules/{name}": {"every_seconds": 60, "enabled": False, "batch": 10},
 }
 UPLOADS = {"POST /api/files", "PATCH /api/files/{id}"}  # see test_bad_uploads.py
 WITHOUT_A_BODY = {"POST /api/token/refresh": 422, "POST /api/files/{id}/checks": 202}  # elsewhere it is 400
-GOOD_VALUES = {("mail_checks", "true"), ("select", "[]"), ("ignore", "[]")}  # of the bad ones
+GOOD_VALUES = {("mail_checks", "true"), ("enabled", "true"), ("select", "[]"), ("ignore", "[]")}  # of the bad ones
 NEEDED = {
     "POST /api/signup": ["username", "email", "password"], "POST /api/login": ["username", "password"],
     "POST /api/me/password": ["current", "new"], "DELETE /api/me": ["password"], "POST /api/posts": ["title", "text"],
@@ -42,7 +44,7 @@ NEEDED = {
 
 @dataclass
 class Door:
-    """A server with a member who has a post and a file."""
+    """A server with an administrator who has a post and a file."""
 
     api: Api
     token: str
@@ -57,7 +59,7 @@ class Door:
 
 @pytest.fixture
 async def door(server: Served) -> AsyncIterator[Door]:
-    token = (await server.api.sign_up("ada"))["access_token"]
+    token = (await administrator(server, "ada"))["access_token"]
     post = await server.api.write_post(token)
     file = await upload(server.api, token)
     yield Door(server.api, token, post["id"], file["id"], [route for route in server.foyer.routes if route.takes])

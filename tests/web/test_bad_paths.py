@@ -11,12 +11,16 @@ from yarl import URL
 
 from tests.answers import NOT_OF_THE_API
 from tests.conftest import Serve
+from tests.people import stored
 from tests.support import Answer, Api, Served
 from tests.web.administrators import administrator
 from tests.web.hostile import BAD_IDS, FILE, JSON, file_body, filled, guarded, problem, upload
 
 LISTS = ("/api/posts", "/api/users", "/api/posts/{id}/likes", "/api/sessions", "/api/events", "/api/referrals/invited",
-         "/api/referrals/ledger", "/api/admin/mails", "/api/files", "/api/files/{id}/checks")
+         "/api/referrals/ledger", "/api/people", "/api/people/addresses", "/api/people/cards",
+         "/api/admin/users", "/api/admin/posts", "/api/admin/jobs", "/api/admin/audit",
+         "/api/admin/schedules", "/api/admin/schedules/{name}/runs",
+         "/api/admin/mails", "/api/files", "/api/files/{id}/checks")
 
 
 @dataclass
@@ -83,8 +87,7 @@ async def test_feed_queries_that_are_wrong(api: Api, query: str) -> None:
     problem(await api.get(f"/api/posts?{query}"), 422)
 
 
-@pytest.mark.parametrize("query", ["status=lost", "status=", "status=SENT", "q=", "q=" + "a" * 255, "q=%00", "q=a%0Ab",
-                                   "q=a@example.org&status=sent"])
+@pytest.mark.parametrize("query", ["status=lost", "status=", "status=SENT", "q=", "q=" + "a" * 255, "q=%00", "q=a%0Ab"])
 async def test_queries_of_mails_that_are_wrong(reader: Reader, query: str) -> None:
     problem(await reader.read(f"/api/admin/mails?{query}"), 422)
 
@@ -153,12 +156,17 @@ async def test_a_cursor_of_another_list_is_refused(serve: Serve) -> None:
     posts = [await api.write_post(ada["access_token"]) for _ in range(3)]
     file = [(await upload(api, ada["access_token"]))["id"] for _ in range(2)][0]
     await api.post(f"/api/files/{file}/checks", token=ada["access_token"])
+    await stored.some(server)
     for who in (bob, eve):
         await api.call("PUT", f"/api/posts/{posts[0]['id']}/like", token=who["access_token"])
     lists = {"new": "/api/posts?limit=1", "likes": "/api/posts?sort=likes&limit=1",
              "likers": f"/api/posts/{posts[0]['id']}/likes?limit=1", "sessions": "/api/sessions?limit=1",
              "events": "/api/events?after=0&limit=1", "invited": "/api/referrals/invited?limit=1",
-             "ledger": "/api/referrals/ledger?limit=1", "mails": "/api/admin/mails?limit=1",
+             "ledger": "/api/referrals/ledger?limit=1", "people": "/api/people?limit=1",
+             "people_named": "/api/people?q=a&limit=1", "addresses": "/api/people/addresses?limit=1",
+             "cards": "/api/people/cards?limit=1", "mails": "/api/admin/mails?limit=1",
+             "members": "/api/admin/users?limit=1", "any posts": "/api/admin/posts?limit=1",
+             "jobs": "/api/admin/jobs?limit=1", "schedules": "/api/admin/schedules?limit=1",
              "files": "/api/files?limit=1", "checks": f"/api/files/{file}/checks?limit=1"}
     cursors = {name: await _next(api, path, ada["access_token"]) for name, path in lists.items()}
     for name, path in lists.items():
@@ -201,6 +209,7 @@ async def test_head_is_get_without_a_body(server: Served) -> None:
     token = (await administrator(server, "ada"))["access_token"]
     post = (await server.api.write_post(token))["id"]
     assert (await upload(server.api, token))["id"] == post
+    await stored.some(server)
     paths = [filled(route.path, post) for route in server.foyer.routes
              if route.method == "GET" and route.stream is None]
     for path in [*paths, *(NOT_OF_THE_API.keys() - {"/ws"})]:
