@@ -130,7 +130,8 @@ def test_what_is_copied_is_there_and_is_sent(source: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["foyer.db", "foyer.key", "foyer.cards.key", ".env", ".git/config",
-                                  ".venv/bin/python", "ws/old.pyc", "config/own.cfg", "tests/conftest.py", "server/__pycache__/app.pyc", "bot/a.db-wal"])
+                                  ".venv/bin/python", "ws/old.pyc", "config/own.cfg", "tests/conftest.py",
+                                  "server/__pycache__/app.pyc", "bot/a.db-wal"])
 def test_what_is_private_or_useless_is_not_sent(path: str) -> None:
     assert not sent(path)
 

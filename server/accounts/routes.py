@@ -176,7 +176,7 @@ def routes(needs: Needs) -> list[Route]:
         return Answer(paging.newest_first("session", page, found))
 
     async def end_session(tx: Tx, call: Call, prepared: None) -> Answer:
-        if not await needs.accounts.end_listed_session(tx, Actor(call.me.id, call.address), call.id):
+        if not await needs.accounts.end_listed_session(tx, Actor.of(call), call.id):
             raise Problem("not_found", "There is no such session of yours.")
         return Answer(status=204)
 

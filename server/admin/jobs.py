@@ -49,7 +49,7 @@ class Retrying:
 
 
 async def _record(tx: Tx, call: Call, act: Act, job: KnownJob) -> None:
-    await log.record(tx, act, Actor(call.me.id, call.address), target=f"job {job.id}", kind=job.kind)
+    await log.record(tx, act, Actor.of(call), target=f"job {job.id}", kind=job.kind)
 
 
 async def _existing(tx: Tx, job_id: int) -> KnownJob:

@@ -27,13 +27,13 @@ class Suspending:
         if await queries.suspend(tx, call.id):
             # Sign-ins take the same lock, so there is none on its way that this does not see.
             await self._gate.end_after_commit(tx, await accounts.end_other_sessions(tx, call.id, 0))
-            await log.record(tx, "member_suspended", Actor(call.me.id, call.address), call.id)
+            await log.record(tx, "member_suspended", Actor.of(call), call.id)
         return Answer(await _existing(tx, call.id))
 
     async def restore(self, tx: Tx, call: Call, prepared: None) -> Answer:
         await _lock_both(tx, call)
         if await queries.restore(tx, call.id):
-            await log.record(tx, "member_restored", Actor(call.me.id, call.address), call.id)
+            await log.record(tx, "member_restored", Actor.of(call), call.id)
         return Answer(await _existing(tx, call.id))
 
 

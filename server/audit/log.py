@@ -10,6 +10,7 @@ from server.audit.model import Act
 from server.core.clock import MINUTE
 from server.jobs.queue import request_id
 from server.storage import Tx
+from server.web.route import Call
 
 COUNTED_MS = MINUTE  # what comes often has a row for each of these
 # Whoever leaves waits for this row, and then takes what is personal out of it; PostgreSQL would let both pass.
@@ -30,6 +31,11 @@ class Actor:
 
     id: int | None = None
     address: str | None = None
+
+    @classmethod
+    def of(cls, call: Call) -> Actor:
+        """The signed-in member who is asking."""
+        return cls(call.me.id, call.address)
 
 
 NOBODY = Actor()

@@ -19,6 +19,7 @@ from server.people.words import fold_or_none
 from server.providers.text import plain, web_url
 
 MOST = 255  # characters of a text
+_UID = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _BETWEEN_DIGITS = re.compile(r"[\s-]+")
@@ -54,13 +55,15 @@ class Fields:
         return value
 
     def uid(self) -> str:
-        """What the source tells records apart by."""
+        """What the source tells records apart by: a UUID, in one spelling, or another short name."""
         value = self.string("uid")
         if value is None:
             raise self.unusable("uid", "missing")
-        if not _UUID.fullmatch(value):
-            raise self.unusable("uid", "not a UUID")
-        return value.lower()
+        if _UUID.fullmatch(value):
+            return value.lower()
+        if not _UID.fullmatch(value) or without_card_numbers(value) != value:
+            raise self.unusable("uid", "not an identifier")
+        return value
 
     def date(self, name: str) -> str | None:
         """A day that was or will be."""

@@ -73,7 +73,7 @@ async def _delete(tx: Tx, call: Call, prepared: None) -> Answer:
     if not await tx.run(DELETE_PERSON, call.id):
         raise _no_such_person()
     await tally(tx, {"people": -1})
-    await audit.record(tx, "person_deleted", Actor(call.me.id, call.address), target=f"person {call.id}")
+    await audit.record(tx, "person_deleted", Actor.of(call), target=f"person {call.id}")
     return Answer(status=204)
 
 

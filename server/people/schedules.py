@@ -56,14 +56,14 @@ class Writing:
             found.enabled if body.enabled is UNSET else body.enabled,
             found.batch if body.batch is UNSET else body.batch)
         if changed != found:
-            await record(tx, "schedule_changed", _actor(call), target=f"schedule {what}",
+            await record(tx, "schedule_changed", Actor.of(call), target=f"schedule {what}",
                          every_seconds=changed.every_ms // SECOND, enabled=changed.enabled, batch=changed.batch)
         return Answer(await _shown(tx, what, changed))
 
     async def run(self, tx: Tx, call: Call, prepared: None) -> Answer:
         what = _what(call)
         await self._queue.bring_forward(tx, KIND, what, tx.now)
-        await record(tx, "schedule_run", _actor(call), target=f"schedule {what}")
+        await record(tx, "schedule_run", Actor.of(call), target=f"schedule {what}")
         return Answer(await _shown(tx, what, await schedules.read(tx, name_of(what))), status=202)
 
 
@@ -72,10 +72,6 @@ def _what(call: Call) -> What:
         if what == call.name:
             return what
     raise Problem("not_found", f"There is no schedule of this name: there are {', '.join(WHATS)}.")
-
-
-def _actor(call: Call) -> Actor:
-    return Actor(call.me.id, call.address)
 
 
 async def _shown(tx: Tx, what: What, stored: Stored) -> Schedule:

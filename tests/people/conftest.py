@@ -1,4 +1,4 @@
-"""A database, a queue and a clock under the test's hand, and the import in it."""
+"""A database, a queue and a clock under the hand of a test, and the import in it; a server, and a token for it."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Serve
 from tests.events.support import Moment
 from tests.jobs.support import Yard
 from tests.people.imports import Imports, Source
-from tests.support import opened
+from tests.support import Served, opened
 
 
 @pytest.fixture
@@ -20,3 +21,13 @@ async def imports(tmp_path: Path) -> AsyncIterator[Imports]:
     yield Imports(yard, Source())
     await yard.stop()
     await database.close()
+
+
+@pytest.fixture
+async def server(serve: Serve) -> Served:
+    return await serve({"sandbox.mode": "off", "limits.enabled": "no"})
+
+
+@pytest.fixture
+async def token(server: Served) -> str:
+    return str((await server.api.sign_up())["access_token"])

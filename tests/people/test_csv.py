@@ -10,21 +10,10 @@ import pytest
 from server.people import csv_export, reading
 from server.people.csv_export import HEADER, harmless, lines
 from server.storage import Tx
-from tests.conftest import Serve
 from tests.people import stored
 from tests.people.stored import people, walked
 from tests.support import Served
 from tests.web.hostile import guarded, problem
-
-
-@pytest.fixture
-async def server(serve: Serve) -> Served:
-    return await serve({"sandbox.mode": "off", "limits.enabled": "no"})
-
-
-@pytest.fixture
-async def token(server: Served) -> str:
-    return str((await server.api.sign_up())["access_token"])
 
 
 async def _exported(server: Served, token: str, **params: str) -> list[dict[str, str]]:

@@ -17,6 +17,7 @@ from server.people.numbers import adds_up, without_card_numbers
 from server.people.words import MOST, fold, words
 
 UID = "0f8b2f0e-1111-4222-8333-5c6d7e8f9012"
+WRONG = "not an identifier"
 FINGERPRINT = Fingerprint("the key of the fingerprints in a test")
 NUMBER = "6771-8949-0000-0000"
 VISA = "4111 1111 1111 1111"  # a number that adds up, and belongs to nobody
@@ -125,12 +126,18 @@ def test_what_is_no_object(record: object) -> None:
 
 
 @pytest.mark.parametrize("uid, reason", [
-    (None, "missing"), (5, "not a text"), ("", "not a UUID"), (UID[:-1], "not a UUID"), (UID + "0", "not a UUID"),
-    (UID + "\n", "not a UUID"), (UID.replace("-", ""), "not a UUID"), ("g" + UID[1:], "not a UUID"),
-    ("٠" + UID[1:], "not a UUID"), (f"{{{UID}}}", "not a UUID")])
+    (None, "missing"), (5, "not a text"), ("", WRONG), ("a" * 65, WRONG), (UID + "\n", WRONG), ("a b", WRONG),
+    ("٠" + UID[1:], WRONG), (f"{{{UID}}}", WRONG), ("4111111111111111", WRONG), ("card-4111-1111-1111-1111", WRONG),
+    ("é", WRONG)])
 def test_a_record_without_a_uid_is_nobodys(uid: object, reason: str) -> None:
     for what, record in (("users", USER), ("addresses", ADDRESS), ("cards", CARD)):
         assert why(what, {**record, "uid": uid}) == f"uid: {reason}"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("uid, kept", [
+    (UID.upper(), UID), ("user-1", "user-1"), ("A", "A"), ("a.b:c_d", "a.b:c_d"), ("7" * 12, "7" * 12)])
+def test_a_uid_that_is_no_uuid_is_kept_as_it_is(uid: str, kept: str) -> None:
+    assert intake.take("addresses", [{**ADDRESS, "uid": uid}], FINGERPRINT).records[0][0] == kept
 
 
 @pytest.mark.parametrize("what, path, value, reason", [
@@ -244,7 +251,7 @@ def test_whatever_comes_is_kept_or_rejected_in_fixed_words(what: What, records: 
     json.dumps([asdict(each) for _, each in taken.records], default=bytes.hex).encode()  # and in whole characters
     for reason in taken.rejected:
         field, _, words_ = reason.rpartition(": ")
-        assert words_ in ("missing", "not a text", "not a UUID", "too long", "not a date", "not an object",
+        assert words_ in ("missing", "not a text", WRONG, "too long", "not a date", "not an object",
                           "not a coordinate", "not a card number")
         assert set(field.split(".")) <= {*USER, *ADDRESS, *CARD, "title", "key_skill", "city", "coordinates", "lat",
                                          "lng", "cc_number", "plan", "status", "payment_method", "term", ""}

@@ -10,21 +10,10 @@ import pytest
 from server.people import reading
 from server.people.words import fold, words
 from server.storage import Tx
-from tests.conftest import Serve
 from tests.people import stored
 from tests.people.stored import people, walked
 from tests.support import Served
 from tests.web.hostile import problem
-
-
-@pytest.fixture
-async def server(serve: Serve) -> Served:
-    return await serve({"sandbox.mode": "off", "limits.enabled": "no"})
-
-
-@pytest.fixture
-async def token(server: Served) -> str:
-    return str((await server.api.sign_up())["access_token"])
 
 
 async def _ids(server: Served, token: str, limit: int = 3, **params: str) -> list[int]:
