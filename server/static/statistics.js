@@ -12,7 +12,7 @@ export async function readStatistics(place) {
   say(place, ...parts(data));
 }
 
-function parts({members, posts, likes, counted, jobs, people, sockets, database, last_backup: backup, providers, ...rest}) {
+function parts({members, posts, likes, counted, jobs, people, sockets, database, providers, ...rest}) {
   return [
     facts({"Version": rest.version, "Started": moment(rest.started_at), "Sockets": sockets.toLocaleString()}),
     element("h2", "", "Members, posts and likes"),
@@ -22,7 +22,7 @@ function parts({members, posts, likes, counted, jobs, people, sockets, database,
     element("h2", "", "People"), facts(numbersOf(people)),
     element("h2", "", "Database"),
     facts({"Size": sizeOf(database.bytes), "Log of writes": sizeOf(database.wal_bytes),
-      "Last backup": backupOf(backup)}),
+      "Last backup": backupOf(rest.last_backup)}),
     element("h2", "", "Outside services"), element("ul", "rows", ...Object.entries(providers).map(providerRow)),
   ];
 }

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from server import outside
 from server import serve as serving
 from server.providers.pacing import Clocks
 from server.storage import postgres
@@ -17,7 +18,7 @@ def ahead(monkeypatch: pytest.MonkeyPatch) -> Ahead:
     clock = Ahead()
     clocks = Clocks(steady=clock.steady, wall=clock.wall)
     for name in ("Hunter", "Clearbit", "Gravatar"):
-        monkeypatch.setattr(serving, name, partial(getattr(serving, name), clocks=clocks))
+        monkeypatch.setattr(outside, name, partial(getattr(outside, name), clocks=clocks))
     for name in ("open_database", "Foyer"):
         monkeypatch.setattr(serving, name, partial(getattr(serving, name), clock=clock.now_ms))
     monkeypatch.setattr(postgres, "open_postgres", partial(postgres.open_postgres, clock=clock.now_ms))

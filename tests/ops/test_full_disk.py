@@ -196,7 +196,9 @@ async def test_the_log_is_not_flooded(scene: Scene) -> None:
 
 @pytest.mark.parametrize("environ, wrong", [
     ({}, r"\[auth\] secret: \S+ cannot be used: .*No space left on device"),
-    ({"FOYER_AUTH_SECRET": "s" * 40}, r"\[database\] url: \S+ cannot be opened: database or disk is full")])
+    ({"FOYER_AUTH_SECRET": "s" * 40}, r"\[randomdata\] card_key: \S+ cannot be used: .*No space left on device"),
+    ({"FOYER_AUTH_SECRET": "s" * 40, "FOYER_RANDOMDATA_CARD_KEY": "k" * 40},
+     r"\[database\] url: \S+ cannot be opened: database or disk is full")])
 async def test_a_start_on_a_full_disk_says_what_is_wrong(disk: Disk, tmp_path: Path, environ: dict[str, str],
                                                          wrong: str) -> None:
     async with staged(disk.folder, environ) as stage:
