@@ -264,6 +264,13 @@ CREATE UNIQUE INDEX referrals_invitee ON referrals (invitee_id) WHERE invitee_id
 CREATE UNIQUE INDEX referrals_mailbox ON referrals (mailbox) WHERE counted_at IS NOT NULL;
 CREATE INDEX referrals_inviter ON referrals (inviter_id, id);
 
+-- The mailboxes (keyed hashes) that have counted, for whomever: also when inviter and invitee have left, and come again.
+CREATE TABLE counted_mailboxes (
+    mailbox TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (mailbox)
+) STRICT, WITHOUT ROWID;
+
 -- How far each inviter has come: sign-ups through the code, those that count, rewards; how many counted on the last day.
 CREATE TABLE inviters (
     user_id INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,

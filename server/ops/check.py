@@ -102,6 +102,10 @@ INVARIANTS: tuple[tuple[str, str], ...] = (
     ("a sign-up through a code that is not counted for its inviter", """
         SELECT 'referral ' || r.id AS what FROM referrals r
         WHERE NOT EXISTS (SELECT 1 FROM inviters i WHERE i.user_id = r.inviter_id)"""),
+    ("a mailbox that has counted is not known to have", """
+        SELECT 'referral ' || r.id AS what FROM referrals r
+        WHERE r.counted_at IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM counted_mailboxes c WHERE c.mailbox = r.mailbox)"""),
     ("a member who has invited themselves", """
         SELECT 'member ' || invitee_id AS what FROM referrals WHERE invitee_id = inviter_id"""),
     ("a sign-up counts without the invitee's reward, or the other way round", """

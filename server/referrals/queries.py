@@ -23,7 +23,8 @@ COUNT_INVITED = """
     INSERT INTO inviters (user_id, invited) VALUES ($1, 1)
     ON CONFLICT (user_id) DO UPDATE SET invited = inviters.invited + 1"""
 FIND_UNCOUNTED = "SELECT id, inviter_id FROM referrals WHERE invitee_id = $1 AND counted_at IS NULL"
-HAS_COUNTED = "SELECT 1 FROM referrals WHERE mailbox = $1 AND counted_at IS NOT NULL"
+HAS_COUNTED = "SELECT 1 FROM counted_mailboxes WHERE mailbox = $1"
+KEEP_COUNTED = "INSERT INTO counted_mailboxes (mailbox, at) VALUES ($1, $2)"
 # The pattern is not bound whole: SQLite would compile the statement again for each other one.
 # Where addresses are confirmed, one that is not says nothing about whose mailbox it is; but nobody invites themselves.
 IS_ANOTHERS = """
@@ -143,6 +144,7 @@ async def count(tx: Tx, referral: Referral, mailbox: str, per_day: int) -> Tally
     if row is None:
         return None
     await tx.run(MARK_COUNTED, referral.id, mailbox, tx.now)
+    await tx.run(KEEP_COUNTED, mailbox, tx.now)
     return Tally(row["counted"], row["rewarded"])
 
 

@@ -171,8 +171,14 @@ CREATE INDEX checks_waiting ON checks (user_id, id) WHERE status IN ('pending', 
 CREATE INDEX checks_of ON checks (user_id, id);
 CREATE INDEX checks_mail ON checks (mail_id) WHERE mail_id IS NOT NULL;
 """,
-    # People and the import, administration: the audit, backups on a schedule.
+    # People and the import, administration: the audit, backups on a schedule. What has counted outlives who counted it.
     5: """
+CREATE TABLE counted_mailboxes (
+    mailbox TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (mailbox)
+) STRICT, WITHOUT ROWID;
+INSERT INTO counted_mailboxes (mailbox, at) SELECT mailbox, counted_at FROM referrals WHERE counted_at IS NOT NULL;
 ALTER TABLE schedules ADD COLUMN enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1));
 ALTER TABLE schedules ADD COLUMN batch INTEGER;
 ALTER TABLE schedules ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;

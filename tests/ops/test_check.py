@@ -47,6 +47,7 @@ BREAKS: dict[str, str] = {
     "those of the sign-ups and rewards": "UPDATE inviters SET rewarded = rewarded + 1",
     "those of the sign-ups": "UPDATE inviters SET invited = invited + 1",
     "not counted for its inviter": "DELETE FROM inviters",
+    "is not known to have": "DELETE FROM counted_mailboxes",
     "invited themselves": "UPDATE referrals SET inviter_id = invitee_id",
     "without the invitee's reward": "UPDATE referrals SET counted_at = NULL",
     "or the other way round": "DELETE FROM ledger WHERE reason = 'invitee_reward'",

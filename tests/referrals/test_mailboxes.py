@@ -51,6 +51,17 @@ async def test_a_mailbox_counts_once_also_when_its_owner_comes_again(place: Plac
     await place.whole()
 
 
+async def test_a_mailbox_that_has_counted_stays_known_when_the_inviter_leaves_too(place: Place) -> None:
+    ada, code = await place.inviter()
+    eve, _ = await place.member(code, "eve@example.org")
+    for member in (eve, ada):
+        await place.leave(member)
+    bob, code = await place.inviter()
+    await place.member(code, "eve@example.org")
+    assert await place.standing(bob) == (1, 0, 0, 0)
+    await place.whole()
+
+
 async def test_two_codes_and_two_variants_at_once_count_one(place: Place) -> None:
     codes = [(await place.inviter())[1] for _ in range(8)]
     ends = await asyncio.gather(*(place.member(code, f"eve+{number}@example.org")

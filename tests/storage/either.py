@@ -38,6 +38,7 @@ INSERT INTO links VALUES (5, 1, 'confirm', 'ada@example.org', 'n', 'h', 1, 2), (
 INSERT INTO mails VALUES (3, 1, 'confirm', 'ada@example.org', '{"a": "ä"}', 5, '<1@localhost>', 'sent', NULL, 1, 2);
 INSERT INTO mails VALUES (7, 2, 'reset', 'ä', '{}', 9, '<2@localhost>', 'failed', 'refused', 1, NULL);
 INSERT INTO referrals VALUES (4, 1, 2, 'm', 1, 1);
+INSERT INTO counted_mailboxes VALUES ('m', 1), ('ä', 2), ('Z', 3);
 INSERT INTO inviters VALUES (1, 1, 1, 0, 0, 1);
 INSERT INTO ledger VALUES (6, 2, 'invitee:2', 'invitee_reward', 1000, 'USD', 5, 1000, 1);
 INSERT INTO contents VALUES ('aa', x'00ff0a', 2), ('bb', x'', 1), ('É', x'27', 1);

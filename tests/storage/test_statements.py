@@ -47,7 +47,7 @@ SAID_DIFFERENTLY = {
     "server/ops/administrators.py: FIND_MEMBER": "the row is locked",
     "server/ops/check.py: INVARIANTS[14][1]": "it looks into JSON",
     "server/ops/check.py: INVARIANTS[15][1]": "it looks into JSON",
-    "server/ops/check.py: INVARIANTS[37][1]": "it looks into JSON",
+    "server/ops/check.py: INVARIANTS[38][1]": "it looks into JSON",
     "server/people/storing.py: EMBED_CARDS": "the kind of the argument",
     "server/people/storing.py: PUT_CARDS": "the kind of the argument",
     "server/posts/queries.py: HOLD_LIKES_OF": "the rows are locked",
