@@ -88,7 +88,7 @@ CREATE UNIQUE INDEX events_number ON events (user_id, seq);
 
 -- Work that must happen, written in the transaction of what it belongs to.
 CREATE TABLE jobs (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,
     key TEXT NOT NULL,
     body TEXT NOT NULL,

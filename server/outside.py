@@ -39,6 +39,10 @@ class Outside:
             "randomdata": self.randomdata, "mail": self.mail, "flake8": self.cell}
         return {name: client for name, client in found.items() if client is not None}
 
+    def wanted(self) -> dict[str, health.Describes | None]:
+        """The same, with those that only wait for their key or address."""
+        return {"hunter": None, "clearbit": None, "mail": None, **self.described()}
+
 
 async def opened(settings: Settings, stack: AsyncExitStack, jobs: bool) -> tuple[Outside, Sandbox | None]:
     """The clients, and the stand-ins if there are any; `stack` closes them. `jobs`: whether work is done here."""

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from server.admin.model import KnownJob, State
 from server.core.clock import iso, iso_or_none
@@ -10,6 +11,7 @@ from server.web import windows
 from server.web.windows import Window, pattern
 
 ANY = "%"
+FEW = 1000
 
 _JOB = """
     SELECT id, kind, key, state, attempts, run_at, last_error, request_id, created_at, finished_at FROM jobs """
@@ -19,6 +21,13 @@ _HOLDS = """
 READ_JOB = _JOB + "WHERE id = $1"
 LIST_JOBS = _JOB + "WHERE id < $1 ORDER BY id DESC LIMIT $2"
 LIST_FAILED = _JOB + "WHERE state = 'failed' AND id < $1 ORDER BY id DESC LIMIT $2"
+# Those that wait or run are few, as a rule, and found by an index of their own; `$3` is more than a few.
+LIST_READY = _JOB + """
+    WHERE id < $1 AND id IN (SELECT id FROM jobs WHERE state = 'ready' LIMIT $3) ORDER BY id DESC LIMIT $2"""
+LIST_RUNNING = _JOB + """
+    WHERE id < $1 AND id IN (SELECT id FROM jobs WHERE state = 'running' LIMIT $3) ORDER BY id DESC LIMIT $2"""
+COUNT_READY = "SELECT count(*) FROM (SELECT id FROM jobs WHERE state = 'ready' LIMIT $1) AS counted"
+COUNT_RUNNING = "SELECT count(*) FROM (SELECT id FROM jobs WHERE state = 'running' LIMIT $1) AS counted"
 WINDOW_OF_JOBS = """
     SELECT min(id), count(*) FROM (SELECT id FROM jobs WHERE id < $1 ORDER BY id DESC LIMIT $2) AS looked"""
 WINDOW_OF_FAILED = """
@@ -42,6 +51,15 @@ async def job(tx: Tx, job_id: int) -> KnownJob | None:
     """The job."""
     row = await tx.one(READ_JOB, job_id)
     return None if row is None else _job(row)
+
+
+async def open_ones(tx: Tx, state: Literal["ready", "running"], before: int, limit: int) -> list[KnownJob] | None:
+    """Jobs that wait or run, newest first; None when there are so many that a window finds them sooner."""
+    count = COUNT_READY if state == "ready" else COUNT_RUNNING
+    if await tx.value(count, FEW + 1) > FEW:
+        return None
+    sql = LIST_READY if state == "ready" else LIST_RUNNING
+    return [_job(row) for row in await tx.all(sql, before, limit, FEW)]
 
 
 async def newest(tx: Tx, state: State | None, before: int, limit: int) -> list[KnownJob]:

@@ -79,6 +79,10 @@ async def list_jobs(tx: Tx, call: Call) -> Answer:
     if query.q is None and query.state in (None, "failed"):
         found = await queries.newest(tx, query.state, before, query.limit + 1)
         return Answer(paging.newest_first("job", query, found))
+    if query.q is None and query.state in ("ready", "running"):
+        few = await queries.open_ones(tx, query.state, before, query.limit + 1)
+        if few is not None:
+            return Answer(paging.newest_first("job", query, few))
     some, looked = await queries.with_part(tx, query.state, query.q, before, query.limit + 1)
     return Answer(windows.listing("job", query.limit, some, looked))
 
@@ -87,8 +91,9 @@ def routes(queue: Queue, handlers: Sequence[Handler]) -> list[Route]:
     """The declarations."""
     retrying = Retrying(queue, handlers)
     return [
-        Route("GET", "/api/admin/jobs", "The jobs, newest first; of one state, when it is given", "admin", KnownJob,
-              query=Jobs, listing=True, problems=("bad_cursor",), load=list_jobs),
+        Route("GET", "/api/admin/jobs", "The jobs, newest first; of one state, when it is given; a page may be short "
+              "while `next` leads on", "admin", KnownJob, query=Jobs, listing=True, problems=("bad_cursor",),
+              load=list_jobs),
         Route("POST", "/api/admin/jobs/{id}/retry", "Try a failed job again, with all its attempts", "admin", KnownJob,
               202, problems=("not_found", "not_failed", "job_running", "job_open"), store=retrying.retry),
         Route("DELETE", "/api/admin/jobs/{id}", "Forget a failed job", "admin", status=204,

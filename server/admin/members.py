@@ -80,13 +80,15 @@ def routes(gate: Gate) -> list[Route]:
     """The declarations."""
     suspending = Suspending(gate)
     return [
-        Route("GET", "/api/admin/users", "The members, newest first; who is called `q` to the letter before them",
-              "admin", KnownMember, query=Members, listing=True, problems=("bad_cursor",), load=list_members),
+        Route("GET", "/api/admin/users", "The members, newest first, with `q` as a part of a name or of the address; "
+              "who is called so to the letter stands before them; a page may be short while `next` leads on", "admin",
+              KnownMember, query=Members, listing=True, problems=("bad_cursor",), load=list_members),
         Route("POST", "/api/admin/users/{id}/suspend", "Suspend a member: their sessions end, their tokens are refused "
               "and their sockets closed at once", "admin", KnownMember, problems=("not_found", "own_account"),
               store=suspending.suspend),
         Route("POST", "/api/admin/users/{id}/restore", "Take a suspension back; the member signs in anew", "admin",
               KnownMember, problems=("not_found",), store=suspending.restore),
-        Route("GET", "/api/admin/posts", "The posts, newest first", "admin", Post, query=Posts, listing=True,
+        Route("GET", "/api/admin/posts", "The posts, newest first, with `q` as a part of the title or of the author's "
+              "name; a page may be short while `next` leads on", "admin", Post, query=Posts, listing=True,
               problems=("bad_cursor",), load=list_posts),
     ]

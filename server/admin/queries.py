@@ -29,7 +29,8 @@ WINDOW_OF_MEMBERS = """
     SELECT min(id), count(*) FROM (SELECT id FROM users WHERE id < $1 ORDER BY id DESC LIMIT $2) AS looked"""
 # The keys are folded already. $5: one who is shown elsewhere.
 SEARCH_MEMBERS = _MEMBER + """
-    WHERE id < $1 AND id >= $2 AND id <> $5 AND (username_key LIKE $3 ESCAPE '!' OR email_key LIKE $3 ESCAPE '!')
+    WHERE id < $1 AND id >= $2 AND id <> $5 AND (
+        username_key LIKE $3 ESCAPE '!' OR email_key LIKE $3 ESCAPE '!' OR lower(name) LIKE $3 ESCAPE '!')
     ORDER BY id DESC LIMIT $4"""
 IS_ADMINISTRATOR = "SELECT 1 FROM users WHERE id = $1 AND role = 'admin' AND suspended_at IS NULL"
 SUSPEND = "UPDATE users SET suspended_at = $2 WHERE id = $1 AND suspended_at IS NULL"
@@ -76,7 +77,7 @@ async def members(tx: Tx, before: int, limit: int) -> list[KnownMember]:
 
 async def members_with(tx: Tx, part: str, before: int, limit: int,
                        but: int) -> tuple[Sequence[KnownMember], Window]:
-    """Members whose name or address holds this, but for one, and where was looked for them."""
+    """Members whose names or address hold this, but for one, and where was looked for them."""
     looked = windows.window(await tx.one(WINDOW_OF_MEMBERS, before, windows.SIZE), before)
     folded = pattern(unicodedata.normalize("NFKC", part).casefold())
     rows = await tx.all(SEARCH_MEMBERS, before, looked.first, folded, limit, but)

@@ -13,6 +13,8 @@ from server.web.route import Answer, Call, Route
 
 COUNTED = 100_000  # what is more is taken from where it was counted in the background
 
+NOT_CONFIGURED = {"state": "not_configured", "reason": "", "until": None}
+
 READ_TALLIES = "SELECT name, n, at FROM tallies"
 # How many were looked at, and how many of them count: not the likes that were taken back.
 COUNTS = {
@@ -34,12 +36,12 @@ class Describes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What is known of this process without the database."""
+    """What is known of this process without the database. `providers`: None for one that is not configured."""
 
     version: str
     started_at: int
     sockets: Callable[[], int]
-    providers: Mapping[str, Describes]
+    providers: Mapping[str, Describes | None]
 
 
 class _Tally(NamedTuple):
@@ -99,6 +101,7 @@ def route(database: Database, server: Server) -> Route:
             counted=Counted(**{f"{name}_at": iso_or_none(tally.at) for name, tally in stored.tallies.items()}),
             jobs=stored.jobs, people=stored.people, sockets=server.sockets(),
             database=Space(size.bytes, size.wal_bytes), last_backup=stored.last_backup,
-            providers={name: dict(provider.describe()) for name, provider in server.providers.items()}))
+            providers={name: dict(provider.describe()) if provider else NOT_CONFIGURED
+                       for name, provider in server.providers.items()}))
 
     return Route("GET", "/api/admin/stats", "The state of the server in numbers", "admin", Stats, tell=tell)

@@ -13,6 +13,7 @@ from server.web.windows import Search
 Act = Literal[
     "administrator_created", "member_promoted", "member_demoted", "member_suspended", "member_restored",
     "post_deleted", "job_retried", "job_dropped", "schedule_changed", "schedule_run", "person_deleted",
+    "mail_link_shown",
     "login_failed", "login_blocked", "signed_in", "session_ended", "token_reused",
     "password_changed", "password_reset", "email_changed", "member_left",
 ]

@@ -10,7 +10,7 @@ from server.events.nudges import Nudges
 from server.storage import Tx
 
 ACKED_MS = DAY  # an acknowledged one stays a little for the member's other devices
-MOST_WAITING = 1000  # above this many only `post_liked` is dropped, oldest first
+MOST_WAITING = 1000  # above this many, what is news of the hour is dropped, oldest first
 PRUNED_AT_ONCE = 500  # members
 EVENTS_EACH = 40  # that are looked at for each of them
 
@@ -53,7 +53,8 @@ NEXT_SEQ = """
 INSERT_EVENT = "INSERT INTO events (user_id, seq, type, at, data) VALUES ($1, $2, $3, $4, $5)"
 DROP_OLDEST = """
     DELETE FROM events WHERE user_id = $1 AND seq = (
-        SELECT seq FROM events WHERE user_id = $1 AND seq > $2 AND seq < $3 AND type = 'post_liked'
+        SELECT seq FROM events
+        WHERE user_id = $1 AND seq > $2 AND seq < $3 AND type IN ('post_liked', 'import_finished')
         ORDER BY seq LIMIT 1)"""
 COUNT_DROPPED = "UPDATE users SET events_dropped = events_dropped + 1 WHERE id = $1"
 READ_POSITION = "SELECT event_seq, event_acked FROM users WHERE id = $1"

@@ -40,6 +40,7 @@ PULL_SCHEDULES = """
 SUCCEED = """
     UPDATE schedules SET failures = 0, last_error = NULL,
         next_at = CASE WHEN next_at > $2 + every_ms THEN $2 + every_ms ELSE next_at END WHERE name = $1"""
+POSTPONE = "UPDATE schedules SET last_error = COALESCE(last_error, $2), next_at = $3 WHERE name = $1"
 FAIL = "UPDATE schedules SET failures = failures + 1, last_error = $2, next_at = $3 WHERE name = $1"
 
 
@@ -130,6 +131,11 @@ async def _next(tx: Tx) -> int | None:
 async def succeeded(tx: Tx, name: str) -> None:
     """What it has enqueued has done its work: if it was paused, the pause is over."""
     await tx.run(SUCCEED, name, tx.now)
+
+
+async def postponed(tx: Tx, name: str, error: str, wait_ms: int) -> None:
+    """What it has enqueued could not even be tried: the next time is when it can be, and no failure is counted."""
+    await tx.run(POSTPONE, name, error, tx.now + min(max(wait_ms, SECOND), LONGEST_PAUSE_MS))
 
 
 async def failed(tx: Tx, name: str, error: str, told_ms: int = 0) -> None:

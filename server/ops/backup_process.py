@@ -28,7 +28,7 @@ from server.ops import check
 from server.storage import backup
 from server.storage.files import LOGS, beside, remove
 
-_NAME = re.compile(r"foyer-[0-9]{8}-[0-9]{6}\.db")
+_NAME = re.compile(r"foyer-[0-9]{8}T[0-9]{6}Z\.db")
 _UNFINISHED = re.compile(rf"({_NAME.pattern}){re.escape(backup.PARTIAL)}(?:{'|'.join(LOGS)})?")
 
 

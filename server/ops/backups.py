@@ -97,7 +97,7 @@ class BackupJob:
 
     async def call(self, job: Job, loaded: bool) -> Tried:
         started_at = self._clock()
-        file = f"foyer-{datetime.fromtimestamp(started_at // SECOND, UTC):%Y%m%d-%H%M%S}.db"
+        file = f"foyer-{datetime.fromtimestamp(started_at // SECOND, UTC):%Y%m%dT%H%M%SZ}.db"
         told = await self._made(file)
         tried = Tried(file, started_at, self._clock(), told.get("size"), told.get("error"))
         self._tell(job, tried, told)

@@ -17,8 +17,8 @@ from server.web.route import Answer, Call, Route
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def metrics_route(database: Database, metrics: Metrics) -> Route:
-    """GET /metrics."""
+def metrics_route(database: Database, metrics: Metrics, backed_up: bool) -> Route:
+    """GET /metrics. `backed_up`: whether there are scheduled backups; else the age of an old one sets off alarms."""
     backup_age = metrics.labelled_gauge(
         "foyer_backup_age_seconds", "Since the last scheduled backup that was verified; NaN: there is none.", ())
     backup_failures = metrics.labelled_gauge("foyer_backup_failures", "Scheduled backups that failed since.", ())
@@ -28,7 +28,7 @@ def metrics_route(database: Database, metrics: Metrics) -> Route:
         jobs.clear()
         for (kind, state), number in (await database.read(queue.counts)).items():
             jobs.labels(kind, state).set(number)
-        backup = await database.read(backups.state)
+        backup = await database.read(backups.state) if backed_up else backups.State(None, 0)
         backup_age.set(math.nan if backup.age_ms is None else backup.age_ms / SECOND)
         backup_failures.set(backup.failures)
         return Answer(raw=metrics.text(), content_type=PROMETHEUS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -23,6 +23,7 @@ _UID = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _BETWEEN_DIGITS = re.compile(r"[\s-]+")
+_NO_DIGIT = re.compile(r"[^0-9]+")
 _NUMBER = re.compile(r"[0-9]{13,19}")
 _NOTHING: Mapping[str, Any] = {}
 
@@ -34,8 +35,9 @@ class Unusable(Exception):
 class Fields:
     """The fields of an object, read one by one; a field of the wrong kind raises `Unusable`."""
 
-    def __init__(self, given: Mapping[str, Any], path: str = "") -> None:
+    def __init__(self, given: Mapping[str, Any], path: str = "", numbers: list[str] | None = None) -> None:
         self._given, self._path = given, path
+        self.numbers: list[str] = [] if numbers is None else numbers  # of cards, that were read of the whole record
 
     def text(self, name: str) -> str | None:
         """A text of one line, without what looks like the number of a card; None when there is none."""
@@ -85,6 +87,7 @@ class Fields:
         digits = _BETWEEN_DIGITS.sub("", value)
         if not _NUMBER.fullmatch(digits):
             raise self.unusable(name, "not a card number")
+        self.numbers.append(digits)
         return digits
 
     def degrees(self, name: str, most: int) -> int | None:
@@ -109,7 +112,7 @@ class Fields:
         value = self._given.get(name)
         if value is not None and not isinstance(value, dict):
             raise self.unusable(name, "not an object")
-        return Fields(value or _NOTHING, f"{self._path}{name}.")
+        return Fields(value or _NOTHING, f"{self._path}{name}.", self.numbers)
 
     def unusable(self, name: str, what: str) -> Unusable:
         """What is wrong with a field."""
@@ -124,10 +127,29 @@ def take(what: What, records: Sequence[object], fingerprint: Fingerprint) -> Tak
     for record in records:
         try:
             fields = _fields(record)
-            good.append((fields.uid(), read(fields, fingerprint)))
+            uid, new = fields.uid(), read(fields, fingerprint)
+            _expect_no_number(fields.numbers, uid, new)
+            good.append((uid, new))
         except Unusable as unusable:
             rejected[str(unusable)] += 1
     return Taken(good, dict(rejected))
+
+
+def _expect_no_number(numbers: Sequence[str], uid: str, new: New) -> None:
+    """The number of the record's own card may stand in none of its texts, whether it passes for one or not."""
+    texts = [_NO_DIGIT.sub("", text) for text in (uid, *_texts(new))]
+    if any(number in text for number in numbers for text in texts):
+        raise Unusable("the number of its card stands in another field")
+
+
+def _texts(new: object) -> Iterator[str]:
+    """All texts of what is to be stored."""
+    for name in getattr(new, "__slots__", ()):
+        value = getattr(new, name)
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, (NewAddress, NewCard)):
+            yield from _texts(value)
 
 
 def _fields(record: object) -> Fields:

@@ -80,12 +80,16 @@ class ImportJob:
             await schedules.succeeded(tx, name_of(loaded.what))
             await self._runs.finish(tx, loaded.id, counts)
         else:
-            await self._fail(tx, loaded.what, loaded.id, f"{result.kind}: {result.reason}", result.wait)
+            await self._fail(tx, loaded, result)
         return Done()
 
     async def give_up(self, tx: Tx, job: Job, error: str) -> None:
-        await self._fail(tx, job.key, await runs.begin(tx, job.key), error)
+        await schedules.failed(tx, name_of(job.key), error)
+        await self._runs.finish(tx, await runs.begin(tx, job.key), Counts(), error)
 
-    async def _fail(self, tx: Tx, what: str, run_id: int, error: str, wait: float | None = None) -> None:
-        await schedules.failed(tx, name_of(what), error, int((wait or 0.0) * SECOND))
-        await self._runs.finish(tx, run_id, Counts(), error)
+    async def _fail(self, tx: Tx, begun: Begun, outcome: Outcome) -> None:
+        error, wait = f"{outcome.kind}: {outcome.reason}", int((outcome.wait or 0.0) * SECOND)
+        # A pause that another schedule's failure has brought about is no failure of this one.
+        end = schedules.failed if outcome.asked else schedules.postponed
+        await end(tx, name_of(begun.what), error, wait)
+        await self._runs.finish(tx, begun.id, Counts(), error)

@@ -5,7 +5,6 @@ import msgspec
 
 from server.core.clock import iso, iso_or_none
 from server.events import EventLog, EventType
-from server.events.log import MOST_WAITING
 from server.people.model import Counts, Ending, ImportFinished, ImportRun
 from server.storage import Row, Tx
 
@@ -25,11 +24,7 @@ _RUN = """
     FROM import_runs"""
 READ_RUNS = _RUN + " WHERE schedule = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
 READ_LAST = _RUN + " WHERE schedule = $1 ORDER BY id DESC LIMIT 1"
-# Who has so many events waiting hears of no more imports until some are done with: nothing that was told is dropped.
-ADMINISTRATORS = """
-    SELECT id FROM users WHERE role = 'admin' AND suspended_at IS NULL
-        AND (event_seq - event_acked < $1 OR event_seq - event_floor < $1)
-    ORDER BY id"""
+ADMINISTRATORS = "SELECT id FROM users WHERE role = 'admin' AND suspended_at IS NULL ORDER BY id"
 # The last one of each schedule stays, however old it is.
 PRUNE_RUNS = """
     DELETE FROM import_runs WHERE id IN (
@@ -87,5 +82,5 @@ class Runs:
         assert row is not None, "nobody forgets a run that is under way"
         news = ImportFinished(row["schedule"], status, iso(row["started_at"]), iso(tx.now), counts.added,
                               counts.changed, counts.unchanged, counts.rejected, counts.linked, error)
-        for member in await tx.all(ADMINISTRATORS, MOST_WAITING):
+        for member in await tx.all(ADMINISTRATORS):
             await self._events.append(tx, member["id"], IMPORT_FINISHED.name, IMPORT_FINISHED.encode(news))

@@ -8,10 +8,12 @@ from server.providers.http import Answer, Endpoint, ProviderHttp
 from server.providers.outcome import Kind, Outcome, broken
 from server.providers.pacing import Clocks
 from server.providers.provider import Line
+from server.providers.waits import wait_of_a_fault
 
 TIMEOUT = 25.0
 LONGEST_PAUSE = 3600.0
 PATHS = {"users": "/api/v2/users", "addresses": "/api/v2/addresses", "cards": "/api/v2/credit_cards"}
+_ERRORS = ("error", "errors")  # what an object is called that says why there are no records
 _LONGEST_NUMBER = 4000  # digits; Python refuses to read a little more than that as one number
 
 
@@ -40,10 +42,11 @@ def judge_records(answer: Answer, now: float) -> Outcome:
         return judging.limited(answer, now, longest=LONGEST_PAUSE)
     if answer.status == 200:
         return _records(answer)
-    early = judging.no_answer_yet(answer, now)
     # Nothing is ever worked on over there: an answer that holds nothing yet is a fault like any other.
-    outcome = early if early is not None and early.kind is Kind.BROKEN else broken(f"status {answer.status}")
-    return broken(f"{outcome.reason}, a page", outcome.wait) if _is_page(answer) else outcome
+    early = judging.no_answer_yet(answer, now)
+    reason = early.reason if early is not None and early.kind is Kind.BROKEN else f"status {answer.status}"
+    wait = wait_of_a_fault(answer, now, LONGEST_PAUSE) if answer.status >= 500 else None
+    return broken(f"{reason}, a page" if _is_page(answer) else reason, wait)
 
 
 def _records(answer: Answer) -> Outcome:
@@ -53,6 +56,8 @@ def _records(answer: Answer) -> Outcome:
     except (ValueError, RecursionError):
         return broken("a page instead of JSON" if _is_page(answer) else "not JSON")
     if isinstance(document, dict):
+        if "uid" not in document and not document.keys().isdisjoint(_ERRORS):
+            return broken("an error object")
         document = [document]
     if not isinstance(document, list):
         return broken("answer of another shape")

@@ -20,10 +20,10 @@ def told_wait(answer: Answer, now: float, longest: float = LONGEST) -> float | N
     return _bounded(_until_reset(answer, now) if wait is None else wait, longest)
 
 
-def wait_of_a_fault(answer: Answer, now: float) -> float | None:
+def wait_of_a_fault(answer: Answer, now: float, longest: float = LONGEST) -> float | None:
     """Seconds from `Retry-After` alone: the end of a budget, which some tell with every answer, is not the end of a
     fault."""
-    return _bounded(_retry_after(answer, now), LONGEST)
+    return _bounded(_retry_after(answer, now), longest)
 
 
 def quota_wait(answer: Answer, now: float) -> float | None:

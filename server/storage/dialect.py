@@ -9,6 +9,7 @@ import re
 from functools import cache
 
 _ONLY_POSTGRES = re.compile(r"/\* postgres: (.*?) \*/", re.DOTALL)
+ONLY_SQLITE = "/* sqlite */"
 _JSON = re.compile(r"json_extract\(([\w.]+), '\$\.([\w.]+)'\)")
 _SCHEMA = (
     (re.compile(r"\bid INTEGER PRIMARY KEY(?: AUTOINCREMENT)?(?! CHECK)"),
@@ -30,7 +31,9 @@ def postgres(sql: str) -> str:
 
 
 def postgres_schema(statement: str) -> str:
-    """A statement of the schema as PostgreSQL gets it."""
+    """A statement of the schema as PostgreSQL gets it; nothing for what only SQLite needs."""
+    if statement.startswith(ONLY_SQLITE):
+        return ""
     for pattern, words in _SCHEMA:
         statement = pattern.sub(words, statement)
     return statement

@@ -172,6 +172,7 @@ CREATE INDEX checks_of ON checks (user_id, id);
 CREATE INDEX checks_mail ON checks (mail_id) WHERE mail_id IS NOT NULL;
 """,
     # People and the import, administration: the audit, backups on a schedule. What has counted outlives who counted it.
+    # SQLite, like PostgreSQL before, never gives a job's id again.
     5: """
 CREATE TABLE counted_mailboxes (
     mailbox TEXT NOT NULL,
@@ -179,6 +180,33 @@ CREATE TABLE counted_mailboxes (
     PRIMARY KEY (mailbox)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO counted_mailboxes (mailbox, at) SELECT mailbox, counted_at FROM referrals WHERE counted_at IS NOT NULL;
+/* sqlite */ ALTER TABLE jobs RENAME TO jobs_before;
+/* sqlite */ CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    body TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('ready', 'running', 'done', 'failed')),
+    run_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    lease_until INTEGER,
+    worker TEXT,
+    last_error TEXT,
+    request_id TEXT,
+    created_at INTEGER NOT NULL,
+    finished_at INTEGER
+) STRICT;
+/* sqlite */ INSERT INTO jobs (id, kind, key, body, state, run_at, attempts, lease_until, worker, last_error,
+    request_id, created_at, finished_at)
+SELECT id, kind, key, body, state, run_at, attempts, lease_until, worker, last_error, request_id, created_at,
+    finished_at FROM jobs_before;
+/* sqlite */ DROP TABLE jobs_before;
+/* sqlite */ CREATE UNIQUE INDEX jobs_open ON jobs (kind, key) WHERE state IN ('ready', 'running');
+/* sqlite */ CREATE INDEX jobs_due ON jobs (kind, run_at) WHERE state = 'ready';
+/* sqlite */ CREATE INDEX jobs_running ON jobs (lease_until) WHERE state = 'running';
+/* sqlite */ CREATE INDEX jobs_failed ON jobs (kind) WHERE state = 'failed';
+/* sqlite */ CREATE INDEX jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+/* sqlite */ CREATE INDEX jobs_about ON jobs (key, kind);
 ALTER TABLE schedules ADD COLUMN enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1));
 ALTER TABLE schedules ADD COLUMN batch INTEGER;
 ALTER TABLE schedules ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
@@ -337,8 +365,9 @@ async def upgrade(tx: Tx, translated: Callable[[str], str] = as_it_is) -> None:
     if found > VERSION:
         raise ConfigError(f"[database] url: has schema {found}, this program knows {VERSION}: use a newer Foyer")
     for version in range(found + 1, VERSION + 1):
-        for statement in statements(MIGRATIONS[version]):
-            await tx.run(translated(statement))
+        for statement in map(translated, statements(MIGRATIONS[version])):
+            if statement:
+                await tx.run(statement)
         await tx.run(UPDATE_VERSION, version)
 
 

@@ -110,6 +110,8 @@ WORDS = {
     "KnownJob.last_error": Word("Why it was not done.", "no provider can be asked: clearbit: key"),
     "KnownJob.request_id": Word("Whose request caused it, as in the log.", "checkout-7f3a"),
     "Stats.started_at": Word("When this process began.", "2026-07-25T09:30:00.000Z"),
+    "Imported.addresses": Word("Those imported by themselves, without those that people's own records carry.", 7),
+    "Imported.cards": Word("Those imported by themselves, likewise.", 7),
     "Stats.counted": Word("When each was counted: now, or some minutes ago where there are many.", None),
     "Stats.version": Word("The version of the server.", "0.1.0"),
     "sockets": Word("How many sockets and event streams are open in this process.", 3),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from server.admin import job_queries
 from server.web import windows
 from tests.admin.support import Desk, written
 from tests.support import Served
@@ -67,11 +68,12 @@ async def test_members_are_listed_newest_first_page_by_page(desk: Desk) -> None:
 @pytest.mark.parametrize(("q", "found"), [
     ("ada", ["ada", "grada", "b_ada.x"]), ("ADA", ["ada", "grada", "b_ada.x"]), ("b_", ["b_ada.x"]), ("%", []),
     ("!", []), ("_ada", ["b_ada.x"]), ("b_ada@", []), ("OTHER.example", ["eve"]), ("mail", ["email-less"]),
-    ("Éve@other.example", ["eve"]), ("root", ["root"]), ("nobody", []), ("'", []), ("\\", [])])
+    ("Éve@other.example", ["eve"]), ("root", ["root"]), ("nobody", []), ("byron", ["eve"]), ("'", []), ("\\", [])])
 async def test_members_are_found_by_a_part(desk: Desk, q: str, found: list[str]) -> None:
     for name in ("b_ada.x", "grada", "ada"):
         await desk.api.sign_up(name, email=f"{name.replace('ada', 'a')}@example.org")
-    await desk.api.sign_up("eve", email="éve@other.example")
+    eve = await desk.api.sign_up("eve", email="éve@other.example")
+    await desk.api.call("PATCH", "/api/me", json={"name": "E. Byron"}, token=eve["access_token"])
     await desk.api.sign_up("email-less", email="x@y.example")
     for limit in (1, 2, 100):
         assert names(await desk.listed("users", limit, q=q)) == found
@@ -187,3 +189,21 @@ async def test_what_arrives_meanwhile_moves_no_page(desk: Desk) -> None:
     await desk.api.sign_up("ada-late")
     second = await desk.get("users", q="ada-", limit="2", cursor=first.body["next"])
     assert names(first.data + second.data) == ["ada-3", "ada-2", "ada-1", "ada-0"]
+
+
+@pytest.mark.parametrize("state", ["ready", "running"])
+@pytest.mark.parametrize("few", [1000, 2])
+async def test_the_open_ones_are_found_behind_however_many_ended_ones(desk: Desk, monkeypatch: pytest.MonkeyPatch,
+                                                                      state: str, few: int) -> None:
+    await desk.served.foyer.worker.stop()
+    monkeypatch.setattr(windows, "SIZE", 2)
+    monkeypatch.setattr(job_queries, "FEW", few)  # with more than a few it is a window again
+    for number in range(3):
+        await job(desk.served, f"toy{number}", "open", state)
+    for number in range(5):
+        await job(desk.served, f"toy{number}", "over", "done")
+    first = (await desk.get("jobs", state=state, limit="2")).data
+    assert [each["kind"] for each in first] == (["toy2", "toy1"] if few > 3 else [])
+    for limit in (1, 2, 100):
+        found = [each["kind"] for each in await desk.listed("jobs", limit, state=state) if each["key"] == "open"]
+        assert found == ["toy2", "toy1", "toy0"]

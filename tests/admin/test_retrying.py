@@ -291,6 +291,16 @@ async def test_a_failed_one_is_forgotten(desk: Desk) -> None:
     assert len(await desk.acts("job_dropped")) == 3
 
 
+async def test_the_number_of_one_that_is_forgotten_is_never_anothers(desk: Desk) -> None:
+    await desk.served.foyer.worker.stop()
+    numbers = []
+    for _ in range(3):
+        await job(desk.served, "toy", "x", "failed")
+        numbers.append((await desk.listed("jobs", q="toy"))[0]["id"])
+        assert (await desk.api.call("DELETE", f"/api/admin/jobs/{numbers[-1]}", token=desk.token)).status == 204
+    assert numbers == sorted(set(numbers))
+
+
 async def test_each_is_written_down(desk: Desk) -> None:
     for number in range(2):
         await job(desk.served, "check_files", f"777{number}", "failed")

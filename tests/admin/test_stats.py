@@ -10,6 +10,7 @@ from server.admin import stats
 from server.app import VERSION
 from server.core.clock import iso, now_ms
 from server.storage import files
+from tests.conftest import Serve
 from tests.admin.support import Desk, written
 from tests.admin.test_lists import job
 from tests.support import ON_POSTGRES, Served, frame, until
@@ -135,3 +136,8 @@ async def test_the_outside_services_are_those_of_readyz(server: Served) -> None:
         told = (await answer.json())["data"]["providers"]
     assert found == told and {"hunter", "clearbit", "mail", "flake8"} <= set(found)
     assert all({"state", "reason", "until"} <= set(each) for each in found.values())
+
+
+async def test_those_without_a_key_are_not_configured(serve: Serve) -> None:
+    found = (await shown(await Desk.of(await serve({"sandbox.mode": "off"}))))["providers"]
+    assert {name for name, each in found.items() if each["state"] == "not_configured"} == {"hunter", "clearbit", "mail"}

@@ -35,65 +35,65 @@ def made(source: dict[str, Any], file: str) -> dict[str, Any]:
 
 def test_so_many_are_kept_and_nothing_of_others_is_touched(source: dict[str, Any]) -> None:
     folder = Path(source["folder"])
-    others = {"foyer.db", "foyer-20200101-000000.db.old", "my-foyer-20200101-000000.db", "foyer-2020-1.db", "notes"}
+    others = {"foyer.db", "foyer-20200101T000000Z.db.old", "my-foyer-20200101T000000Z.db", "foyer-2020-1.db", "notes"}
     for name in others:
         (folder / name).write_text("")
-    (folder / "foyer-20190101-000000.db").mkdir()
-    (folder / "foyer-20190102-000000.db").symlink_to("notes")
-    strange = {"foyer-20190101-000000.db", "foyer-20190102-000000.db"}
+    (folder / "foyer-20190101T000000Z.db").mkdir()
+    (folder / "foyer-20190102T000000Z.db").symlink_to("notes")
+    strange = {"foyer-20190101T000000Z.db", "foyer-20190102T000000Z.db"}
     for day in range(1, 6):
-        told = made(source, f"foyer-2026010{day}-000000.db")
+        told = made(source, f"foyer-2026010{day}T000000Z.db")
         assert told["size"] and told["left"] == []
-    kept = {f"foyer-2026010{day}-000000.db" for day in (3, 4, 5)}
+    kept = {f"foyer-2026010{day}T000000Z.db" for day in (3, 4, 5)}
     assert {path.name for path in folder.iterdir()} == others | strange | kept
 
 
 def test_after_the_clock_was_put_back_the_new_one_is_kept(source: dict[str, Any]) -> None:
-    for name in ("foyer-20270101-000000.db", "foyer-20270102-000000.db", "foyer-20260101-000000.db"):
+    for name in ("foyer-20270101T000000Z.db", "foyer-20270102T000000Z.db", "foyer-20260101T000000Z.db"):
         made({**source, "keep": 2}, name)
     assert {path.name for path in Path(source["folder"]).iterdir()} == {
-        "foyer-20270102-000000.db", "foyer-20260101-000000.db"}
+        "foyer-20270102T000000Z.db", "foyer-20260101T000000Z.db"}
 
 
 def test_a_failed_one_removes_none_of_the_good_ones(source: dict[str, Any]) -> None:
     for day in range(1, 4):
-        made(source, f"foyer-2026010{day}-000000.db")
+        made(source, f"foyer-2026010{day}T000000Z.db")
     before = {path.name for path in Path(source["folder"]).iterdir()}
-    assert "is there already" in made({**source, "keep": 1}, "foyer-20260103-000000.db")["error"]
+    assert "is there already" in made({**source, "keep": 1}, "foyer-20260103T000000Z.db")["error"]
     assert {path.name for path in Path(source["folder"]).iterdir()} == before
 
 
 def test_what_ended_ones_have_left_is_removed_unless_somebody_writes_it(source: dict[str, Any]) -> None:
     folder = Path(source["folder"])
-    for name in ("foyer-20260101-000000.db.partial", "foyer-20260101-000000.db.partial-journal",
-                 "foyer-20260102-000000.db.partial-wal", "foyer-20260103-000000.db.partial", "other.db.partial"):
+    for name in ("foyer-20260101T000000Z.db.partial", "foyer-20260101T000000Z.db.partial-journal",
+                 "foyer-20260102T000000Z.db.partial-wal", "foyer-20260103T000000Z.db.partial", "other.db.partial"):
         (folder / name).write_text("x")
-    with open(folder / "foyer-20260103-000000.db.partial") as writing:
+    with open(folder / "foyer-20260103T000000Z.db.partial") as writing:
         fcntl.flock(writing, fcntl.LOCK_EX)
-        assert made(source, "foyer-20260201-000000.db")["left"] == []
+        assert made(source, "foyer-20260201T000000Z.db")["left"] == []
     assert {path.name for path in folder.iterdir()} == {
-        "foyer-20260103-000000.db.partial", "other.db.partial", "foyer-20260201-000000.db"}
+        "foyer-20260103T000000Z.db.partial", "other.db.partial", "foyer-20260201T000000Z.db"}
 
 
 def test_what_cannot_be_removed_is_told(source: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    made(source, "foyer-20260101-000000.db")
+    made(source, "foyer-20260101T000000Z.db")
 
     unlink = Path.unlink
 
     def refused(path: Path, missing_ok: bool = False) -> None:
-        if path.name == "foyer-20260101-000000.db":
+        if path.name == "foyer-20260101T000000Z.db":
             raise PermissionError(1, "Operation not permitted")
         unlink(path, missing_ok)
     monkeypatch.setattr(Path, "unlink", refused)
-    told = made({**source, "keep": 1}, "foyer-20260102-000000.db")
+    told = made({**source, "keep": 1}, "foyer-20260102T000000Z.db")
     assert told["size"] and [line.partition("kept/")[2] for line in told["left"]] == [
-        "foyer-20260101-000000.db cannot be removed: Operation not permitted"]
+        "foyer-20260101T000000Z.db cannot be removed: Operation not permitted"]
 
 
 # -- how it ends
 
 def test_the_process_ends_with_the_server(source: dict[str, Any]) -> None:
-    process = asking({**source, "file": "foyer-20260101-000000.db"})
+    process = asking({**source, "file": "foyer-20260101T000000Z.db"})
     assert process.communicate(timeout=20) == (b"", None) and process.returncode == 1
 
 
@@ -103,14 +103,14 @@ def test_a_signal_to_all_of_us_leaves_it_to_the_server_to_end_it(source: dict[st
         assert process.poll() is None
     for number in (signal.SIGINT, signal.SIGTERM):
         process.send_signal(number)
-    told = asked_for(process, {**source, "file": "foyer-20260101-000000.db"})
+    told = asked_for(process, {**source, "file": "foyer-20260101T000000Z.db"})
     assert told["size"] and process.returncode == 0
 
 
 def test_a_disk_that_is_full_leaves_nothing(source: dict[str, Any]) -> None:
-    told = asked_for(asking(largest=64 * 1024), {**source, "file": "foyer-20260101-000000.db"})
+    told = asked_for(asking(largest=64 * 1024), {**source, "file": "foyer-20260101T000000Z.db"})
     assert told["error"] and list(Path(source["folder"]).iterdir()) == []
-    assert asked_for(asking(), {**source, "file": "foyer-20260101-000000.db"})["size"]
+    assert asked_for(asking(), {**source, "file": "foyer-20260101T000000Z.db"})["size"]
 
 
 def asking(asked: dict[str, Any] | None = None, largest: int | None = None) -> subprocess.Popen[bytes]:
@@ -147,5 +147,5 @@ def test_what_nobody_thought_of_is_told_with_its_place(source: dict[str, Any], m
     def broken(*arguments: Any, **more: Any) -> None:
         raise KeyError("s3cret")
     monkeypatch.setattr(backup, "make", broken)
-    told = made(source, "foyer-20260101-000000.db")
+    told = made(source, "foyer-20260101T000000Z.db")
     assert told["error"] == "unexpected KeyError" and "line" in told["trace"]

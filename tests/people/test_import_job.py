@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from server.core.clock import DAY, HOUR, MINUTE, SECOND, iso
-from server.events import log as events
+from server.events import log
 from server.jobs import Job, Worker, queue
 from server.ops import check
 from server.people import runs
@@ -62,25 +62,25 @@ async def test_only_administrators_in_good_standing_hear_of_it(imports: Imports)
     assert [len(await imports.told(member)) for member in (1, 2, 3)] == [1, 0, 0]
 
 
-async def test_an_administrator_who_reads_nothing_is_told_no_more(imports: Imports,
-                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "MOST_WAITING", 2)  # one event waits from the beginning
-    await imports.administrators(1, 2)
+async def test_of_an_administrator_who_reads_nothing_the_oldest_are_dropped(imports: Imports,
+                                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "MOST_WAITING", 3)  # one event of another type waits from the beginning
+    await imports.administrators(1)
     await imports.schedule()
     await imports.start()
     for number in range(1, 6):
-        if number == 4:
-            await imports.yard.database.write(events.acknowledge, 2, 2)
         await imports.run_now()
         await imports.ended(*["done"] * number)
-    assert [len(await imports.told(member)) for member in (1, 2)] == [1, 3]
+    page = await imports.yard.database.read(log.page, 1, 0, 100)
+    assert [(event.seq, event.type) for event in page.events] == [(1, "enriched")]
+    assert [event.seq for event in (await imports.yard.database.read(log.page, 1, 1, 100)).events] == [5, 6]
 
 
 @pytest.mark.parametrize(("outcome", "error", "away"), [
     (broken("status 503"), "broken: status 503", EVERY),
     (broken("status 503", 600.0), "broken: status 503", 10 * MINUTE),
     (Outcome(Kind.LIMITED, wait=7200.0, reason="status 429"), "limited: status 429", HOUR),
-    (not_asked(Kind.BROKEN, "paused after failures", 90.0), "broken: paused after failures", 90 * SECOND)])
+    (broken("status 503", 3000.0), "broken: status 503", 3000 * SECOND)])
 async def test_without_records_it_has_failed_and_comes_later(imports: Imports, outcome: Outcome, error: str,
                                                              away: int) -> None:
     await imports.administrators(1)
@@ -95,6 +95,19 @@ async def test_without_records_it_has_failed_and_comes_later(imports: Imports, o
     [told] = await imports.told(1)
     assert (told["status"], told["error"]) == ("failed", error)
     assert await imports.yard.states() == ["done"]  # the schedule tries again, not the job
+
+
+async def test_what_could_not_be_asked_for_is_no_failure_and_comes_when_it_can_be(imports: Imports) -> None:
+    await imports.schedule()
+    imports.source.answer = lambda number: broken("status 503") if number == 1 else not_asked(
+        Kind.LIMITED, "breaker open", 20.0)
+    await imports.start()
+    for number in range(1, 5):
+        await imports.run_now()
+        await imports.ended(*["failed"] * number)
+    found = await imports.stands()
+    assert (found.failures, found.last_error) == (1, "broken: status 503")
+    assert found.next_at == imports.yard.moment.ms + 20 * SECOND
 
 
 async def test_a_source_that_is_down_is_asked_less_and_less_and_when_it_is_up_as_before(imports: Imports) -> None:

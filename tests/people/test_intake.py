@@ -134,6 +134,15 @@ def test_a_record_without_a_uid_is_nobodys(uid: object, reason: str) -> None:
         assert why(what, {**record, "uid": uid}) == f"uid: {reason}"  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("what, record", [
+    ("cards", {"uid": "5555-4444-3333-1112", "credit_card_number": "5555444433331112"}),
+    ("cards", {"credit_card_type": "visa 6771 8949 0000 0000"}),
+    ("users", {"first_name": "677189490000.0000"}), ("users", {"phone_number": "+6771 894900000000"})])
+def test_the_number_of_its_own_card_stands_in_no_other_field(what: What, record: dict[str, str]) -> None:
+    assert why(what, {**(CARD if what == "cards" else USER), **record}) == (
+        "the number of its card stands in another field")
+
+
 @pytest.mark.parametrize("uid, kept", [
     (UID.upper(), UID), ("user-1", "user-1"), ("A", "A"), ("a.b:c_d", "a.b:c_d"), ("7" * 12, "7" * 12)])
 def test_a_uid_that_is_no_uuid_is_kept_as_it_is(uid: str, kept: str) -> None:

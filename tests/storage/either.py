@@ -17,8 +17,8 @@ from tests.storage.lived import lived
 
 SECRET = {"FOYER_AUTH_SECRET": "a secret of all processes, 32 or more"}
 REMEMBERS = ("users", "sessions", "posts", "links", "mails", "referrals", "ledger", "files", "file_versions", "checks",
-             "audit", "import_runs", "people", "addresses", "cards", "backups")  # the ids of what is gone, too
-NUMBERED = (*REMEMBERS, "events", "jobs")
+             "audit", "import_runs", "people", "addresses", "cards", "backups", "jobs")  # the ids of what is gone, too
+NUMBERED = (*REMEMBERS, "events")
 # What is not in a database in which little has happened, with texts that not everybody sorts alike.
 MORE = """
 INSERT INTO schedules (name, every_ms, next_at)
@@ -171,7 +171,7 @@ def next_ids(place: Place) -> dict[str, int | None]:
     job = ("INSERT INTO jobs (kind, key, body, state, run_at, created_at) VALUES ('n', '', '', 'ready', 1, 1)"
            " RETURNING id")
     statements = dict(zip(NUMBERED, (user, session, post, link, mail, referral, entry, file,
-                                     version, checked, act, imported, named, address, card, backup, event, job)))
+                                     version, checked, act, imported, named, address, card, backup, job, event)))
     if isinstance(place, Path):
         with inspection.opened(place) as raw:
             found = {name: raw.execute(sql).fetchone() for name, sql in statements.items()}

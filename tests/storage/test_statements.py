@@ -62,6 +62,9 @@ SCANS = {
        for what, scan in (("members", "users by users_referral_code"), ("posts", "posts by posts_by_author"),
                           ("likes", "likes by likes_of_post"))},
     ("server/admin/stats.py: LAST_BACKUP", "backups by backups_good"): "the LIMIT ends it at the newest row",
+    **{(f"server/admin/job_queries.py: {name}", scan): "as many as the LIMIT says, of those in the index"
+       for name, scan in (("COUNT_READY", "jobs by jobs_due"), ("COUNT_RUNNING", "jobs by jobs_running"),
+                          ("LIST_READY", "jobs by jobs_due"), ("LIST_RUNNING", "jobs by jobs_running"))},
     ("server/events/log.py: FIND_PRUNABLE", "events"): "only its first rows, up to the LIMIT",
     ("server/events/log.py: FIND_PRUNABLE", "u by users_acknowledged"):
         "only members who acknowledged something since they were last pruned are in the index",
