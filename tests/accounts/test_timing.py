@@ -104,7 +104,7 @@ async def test_a_letter_that_is_asked_for_once_would_be_seen(served: Served, mon
 
     async def once_open(tx: Tx, kind: str, key: str, run_at: int | None = None) -> bool:
         name = key.partition(" ")[0]
-        if name in open_ones:
+        if name != "nobody" and name in open_ones:
             return False
         open_ones.add(name)
         return await enqueue(tx, kind, key, run_at)
