@@ -100,9 +100,12 @@ class Page:
     async def open(self, path: str) -> None:
         """Goes there, and waits until the page is loaded and its modules have run."""
         loads = self.loads
+        await self.js("heard = false; addEventListener('hashchange', () => setTimeout(() => { heard = true; }))")
         gone = await self.send("Page.navigate", url=self.site + path)
-        if "loaderId" in gone:  # otherwise only the fragment is another one
+        if "loaderId" in gone:
             await until(lambda: self.loads > loads)
+        else:  # only the fragment is another one, which the page hears of a moment later
+            await until(lambda: self.js("heard"))
 
     async def js(self, expression: str) -> Any:
         """The value of an expression in the page."""
