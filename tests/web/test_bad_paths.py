@@ -113,7 +113,7 @@ async def test_a_code_is_good_in_any_case_and_with_blanks_around_it(server: Serv
     code = (await server.api.sign_up("ada"))["user"]["referral_code"]
     for written in (code, code.upper(), f"%20{code}%20"):
         answer = await server.api.call("GET", URL(f"/api/referrals/{written}", encoded=True).raw_path)
-        assert answer.data == {"valid": True, "inviter": {"username": "ada", "name": None}}, written
+        assert answer.data["valid"] and answer.data["inviter"]["username"] == "ada", written
 
 
 async def test_bytes_that_are_no_text_in_a_query(api: Api, server: Served) -> None:
