@@ -14,7 +14,8 @@ from server.web.route import Answer, Call, Route
 async def _list(tx: Tx, call: Call) -> Answer:
     query: Acts = call.query
     of, who = _of(query)
-    looked = await queries.window_of(tx, paging.before("audit", query), of, *who)
+    before = paging.before("audit", query)
+    looked = await queries.window_of(tx, before, of, *who) if query.q else windows.everything(before)
     found = await queries.newest(tx, looked, query.limit + 1, windows.pattern(query.q or ""), of, *who)
     return Answer(windows.listing("audit", query.limit, found, looked))
 

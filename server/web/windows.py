@@ -37,6 +37,11 @@ def window(row: Row | None, before: int) -> Window:
     return Window(before, before if first is None else first, count < SIZE)
 
 
+def everything(before: int) -> Window:
+    """All that stands behind an id, where nothing is looked for and so no row is passed over."""
+    return Window(before, 0, True)
+
+
 def pattern(part: str) -> str:
     """What stands behind LIKE (with ESCAPE '!') to find a part of a text in lower case."""
     # As lower() of both databases has it: the letters of ASCII only.

@@ -21,7 +21,6 @@ from server.ops import check
 from server.people.model import Counts, What
 from server.people.service import Importing
 from server.storage import Database
-from server.storage.sqlite import open_database
 from tests.bench import people_data
 
 SMALL, BATCH = 1000, 100
@@ -112,16 +111,6 @@ def show(name: str, taken: list[list[tuple[float, float]]]) -> None:
                                      for whole, busy, longest in (small, large)), flush=True)
 
 
-async def run(paths: list[Path], rounds: int) -> None:
-    """Measures two files."""
-    databases: list[Database] = [await open_database(path) for path in paths]
-    try:
-        await measure(databases, rounds)
-    finally:
-        for database in databases:
-            await database.close()
-
-
 def main() -> None:
     """Runs it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -132,7 +121,7 @@ def main() -> None:
         paths = [Path(folder) / "small.db", Path(folder) / "large.db"]
         for path, people in zip(paths, (SMALL, given.large)):
             people_data.fill(path, people)
-        asyncio.run(run(paths, given.rounds))
+        asyncio.run(people_data.measured(paths, given.rounds, measure))
 
 
 if __name__ == "__main__":

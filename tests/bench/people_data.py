@@ -9,12 +9,13 @@ import asyncio
 import hashlib
 import itertools
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from server.people.words import fold, words
+from server.storage import Database
 from server.storage.connection import sqlite
 from server.storage.sqlite import open_database
 
@@ -54,6 +55,17 @@ def tallies(people: int) -> dict[str, int]:
     both = {f"{what}{rest}": n for what in ("addresses", "cards")
             for rest, n in (("", adopted), (" adopted", adopted), (" embedded", people))}
     return {"people": people, **both}
+
+
+async def measured(paths: list[Path], rounds: int,
+                   measure: Callable[[list[Database], int], Awaitable[None]]) -> None:
+    """Opens the files, and gives them to `measure`."""
+    databases: list[Database] = [await open_database(path) for path in paths]
+    try:
+        await measure(databases, rounds)
+    finally:
+        for database in databases:
+            await database.close()
 
 
 async def _made(path: Path) -> None:

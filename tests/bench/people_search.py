@@ -17,7 +17,6 @@ from server.people import reading
 from server.people.reading import Place
 from server.people.wire import FindPeople, ListLinked
 from server.storage import Database, Tx
-from server.storage.sqlite import open_database
 from server.web.fields import MAX_ID
 from tests.bench import people_data
 
@@ -89,16 +88,6 @@ def show(name: str, found: list[list[list[float]]]) -> None:
           flush=True)
 
 
-async def run(paths: list[Path], rounds: int) -> None:
-    """Opens the files and measures."""
-    databases: list[Database] = [await open_database(path) for path in paths]
-    try:
-        await measure(databases, rounds)
-    finally:
-        for database in databases:
-            await database.close()
-
-
 def main() -> None:
     """Runs it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -113,7 +102,7 @@ def main() -> None:
             begin = time.perf_counter()
             people_data.fill(large, given.large)
             print(f"{given.large} people in {time.perf_counter() - begin:.0f} s, {large.stat().st_size / 1e6:.0f} MB")
-        asyncio.run(run([small, large], given.rounds))
+        asyncio.run(people_data.measured([small, large], given.rounds, measure))
 
 
 if __name__ == "__main__":
